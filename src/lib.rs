@@ -1,0 +1,8 @@
+//! A durable metrics server for fleets of workers.
+//!
+//! The modules stand in the order of the data's path; each imports only from lower layers
+//! (`tests/it/layers.rs` holds them to it, `docs/ARCHITECTURE.md` explains them).
+
+pub mod clock;
+pub mod model;
+pub mod telemetry;

@@ -1,0 +1,2 @@
+//! noetl-metrics
+fn main() {}

@@ -1,0 +1,21 @@
+//! The words that every other module speaks: ids, timestamps, series, samples, limits.
+//!
+//! Owns the canonical bytes of a series ([`series`]) and the partition arithmetic
+//! ([`partition`]). Guarantees that a value which exists is valid: constructors check, fields
+//! are private. Refuses to know JSON, SQL, files and clocks.
+
+pub mod component;
+pub mod ids;
+pub mod limits;
+pub mod partition;
+pub mod sample;
+pub mod series;
+pub mod timestamp;
+
+pub use component::ComponentKey;
+pub use ids::{GroupId, LogPosition, NodeNumber, ReportId, RuntimeId, SLOTS_PER_GROUP, Slot};
+pub use limits::Limits;
+pub use partition::{PartitionInterval, PartitionStart};
+pub use sample::{Reject, RejectKind, Sample, SampleBatch};
+pub use series::{MetricType, SeriesDefinition};
+pub use timestamp::Timestamp;
