@@ -1,0 +1,283 @@
+//! One component: its series behind one lock, which also orders its reports in the log.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::groups::{GroupIds, OpenGroup};
+use super::lookup::StoredSeries;
+use super::series_table::{Found, LastValue, SeriesTable, SeriesView};
+use crate::model::{
+    ComponentKey, GroupId, LogPosition, NodeNumber, RuntimeId, SeriesDefinition, Slot, Timestamp,
+};
+
+/// A change of a component's help texts, units or types is stored at most this often, so that a
+/// worker which alternates between two texts does not write a definition per report.
+const METADATA_INTERVAL_S: u32 = 60;
+
+/// A component in memory.
+#[derive(Debug)]
+pub struct Component {
+    key: ComponentKey,
+    runtime_id: AtomicI64,
+    /// Seconds since the Unix epoch of the last report; also readable without the lock.
+    last_report_s: AtomicU32,
+    /// Whether the component waits in the registry's list of changed ones.
+    pub(super) listed: AtomicBool,
+    state: Mutex<ComponentState>,
+}
+
+/// What the lock of a [`Component`] protects.
+#[derive(Debug, Default)]
+pub struct ComponentState {
+    table: SeriesTable,
+    open_group: Option<OpenGroup>,
+    /// The component's own definition is in the log or in PostgreSQL.
+    pub(super) announced: bool,
+    /// The component left the registry; who holds it must look it up again.
+    pub(super) evicted: bool,
+    /// Idle series were let go; an unknown series may be one of them.
+    partial: bool,
+    /// No definition of this component stands in the log at or after this position.
+    defined_until: LogPosition,
+    metadata_changed_s: u32,
+    generation: u32,
+}
+
+/// Where a sample of a series is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The group of the series.
+    pub group: GroupId,
+    /// The place in that group's rows.
+    pub slot: Slot,
+}
+
+/// What [`ComponentState::intern`] answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interned {
+    /// A known series: its entry and placement.
+    Known(usize, Placement),
+    /// A known series under a new type, help text or unit: log its definition again, then call
+    /// [`ComponentState::change_metadata`].
+    Redefined(usize, Placement),
+    /// A series that got its place just now: log its definition before its first sample.
+    New(usize, Placement),
+    /// It may be one of the series that were let go: reload the component, then try again.
+    MaybeStored,
+    /// The limit on series, or on group ids, is reached.
+    NoRoom,
+}
+
+/// The number of series in memory and its limit, shared by all components.
+#[derive(Debug)]
+pub(super) struct SeriesBudget {
+    pub(super) used: AtomicUsize,
+    pub(super) limit: usize,
+}
+
+/// A point to which [`ComponentState::roll_back`] returns.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    series: usize,
+    open_group: Option<OpenGroup>,
+}
+
+impl Component {
+    pub(super) fn new(key: ComponentKey, runtime_id: RuntimeId) -> Self {
+        Self {
+            key,
+            runtime_id: AtomicI64::new(runtime_id.get()),
+            last_report_s: AtomicU32::new(0),
+            listed: AtomicBool::new(false),
+            state: Mutex::new(ComponentState::default()),
+        }
+    }
+
+    /// The component's type and name.
+    pub fn key(&self) -> &ComponentKey {
+        &self.key
+    }
+
+    /// The component's id in `noetl.runtime`.
+    pub fn runtime_id(&self) -> RuntimeId {
+        RuntimeId::from_raw(self.runtime_id.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_runtime_id(&self, id: RuntimeId) {
+        self.runtime_id.store(id.get(), Ordering::Relaxed);
+    }
+
+    /// When the last report was accepted, in seconds since the Unix epoch; 0 when none was.
+    pub fn last_report_s(&self) -> u32 {
+        self.last_report_s.load(Ordering::Relaxed)
+    }
+
+    /// Notes a report, or a heartbeat that stands for one.
+    pub fn touch(&self, seen_s: u32) {
+        self.last_report_s.fetch_max(seen_s, Ordering::Relaxed);
+    }
+
+    /// Locks the component's series. Reports of one component enter the log in the order in
+    /// which they hold this lock.
+    pub fn lock(&self) -> MutexGuard<'_, ComponentState> {
+        self.state.lock()
+    }
+}
+
+impl ComponentState {
+    /// Whether the component left the registry while the caller held it.
+    pub fn is_evicted(&self) -> bool {
+        self.evicted
+    }
+
+    /// Whether the component's definition has been logged.
+    pub fn is_announced(&self) -> bool {
+        self.announced
+    }
+
+    /// Finds or places the series of the `nth` sample of a report.
+    #[inline]
+    pub(super) fn intern(
+        &mut self,
+        nth: usize,
+        definition: &[u8],
+        identity_bytes: usize,
+        ids: &GroupIds,
+        budget: &SeriesBudget,
+        now_s: u32,
+    ) -> Interned {
+        match self.table.find(nth, definition, identity_bytes) {
+            Found::Same(at) => Interned::Known(at, self.placement(at)),
+            Found::OtherMetadata(at)
+                if now_s.saturating_sub(self.metadata_changed_s) < METADATA_INTERVAL_S =>
+            {
+                Interned::Known(at, self.placement(at))
+            }
+            Found::OtherMetadata(at) => Interned::Redefined(at, self.placement(at)),
+            Found::Nothing if self.partial => Interned::MaybeStored,
+            Found::Nothing => {
+                self.place(definition, identity_bytes, ids, budget).unwrap_or(Interned::NoRoom)
+            }
+        }
+    }
+
+    fn place(
+        &mut self,
+        definition: &[u8],
+        identity_bytes: usize,
+        ids: &GroupIds,
+        budget: &SeriesBudget,
+    ) -> Option<Interned> {
+        if budget.used.fetch_add(1, Ordering::Relaxed) >= budget.limit {
+            budget.used.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let placed = OpenGroup::take_slot(&mut self.open_group, ids).and_then(|(group, slot)| {
+            let at = self.table.insert(definition, identity_bytes, group, slot)?;
+            Some(Interned::New(at, Placement { group, slot }))
+        });
+        if placed.is_none() {
+            budget.used.fetch_sub(1, Ordering::Relaxed);
+        }
+        placed
+    }
+
+    /// A point to return to when the report cannot be logged.
+    pub fn mark(&self) -> Mark {
+        Mark { series: self.table.len(), open_group: self.open_group }
+    }
+
+    pub(super) fn roll_back(&mut self, mark: Mark, budget: &SeriesBudget) {
+        budget.used.fetch_sub(self.table.len() - mark.series, Ordering::Relaxed);
+        self.table.truncate(mark.series);
+        self.open_group = mark.open_group;
+    }
+
+    /// Notes that the definitions of a report have been handed to the log, before `until`.
+    pub fn definitions_logged(&mut self, until: LogPosition) {
+        self.announced = true;
+        self.defined_until = until;
+    }
+
+    /// Takes over the type, help text and unit of `definition`, whose identity is the entry's.
+    pub fn change_metadata(&mut self, entry: usize, definition: &[u8], now_s: u32) {
+        self.table.change_metadata(entry, definition);
+        self.metadata_changed_s = now_s;
+        self.generation += 1;
+    }
+
+    /// Whether the sample is the last accepted one of its series again.
+    #[inline]
+    pub fn is_repeat(&self, entry: usize, timestamp: Timestamp, value: f64) -> bool {
+        self.table.is_repeat(entry, timestamp, value)
+    }
+
+    /// Makes the sample the last accepted one of its series.
+    #[inline]
+    pub fn accept(&mut self, entry: usize, last: LastValue, seen_s: u32) {
+        self.table.set_last(entry, last, seen_s);
+    }
+
+    /// How many series the component has in memory.
+    pub fn series_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The series in the order of their entries.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesView<'_>> {
+        (0..self.table.len()).map(|at| self.table.view(at))
+    }
+
+    /// Changes whenever the numbers or the definitions of present entries did.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Adds a series that stands in PostgreSQL or in the log already, or takes over its type,
+    /// help text and unit. Returns its entry and whether it was added.
+    pub(super) fn restore(
+        &mut self,
+        series: &StoredSeries,
+        node: NodeNumber,
+        now_s: u32,
+    ) -> Option<(usize, bool)> {
+        OpenGroup::learn(&mut self.open_group, node, series.group, series.slot);
+        let definition = series.definition.as_slice();
+        let identity_bytes = SeriesDefinition::parse(definition)?.identity_bytes();
+        let known = self.table.get(&definition[..identity_bytes]);
+        let at = match known {
+            Some(at) if self.table.view(at).definition == definition => at,
+            Some(at) => {
+                self.change_metadata(at, definition, now_s);
+                at
+            }
+            None => self.table.insert(definition, identity_bytes, series.group, series.slot)?,
+        };
+        self.table.touch(at, now_s);
+        Some((at, known.is_none()))
+    }
+
+    /// Declares that all that is stored of the component is in memory (again).
+    pub(super) fn complete(&mut self) {
+        self.partial = false;
+        self.announced = true;
+    }
+
+    /// Lets series go that were last seen before `before_s`, if all that was logged of the
+    /// component is in PostgreSQL. Returns how many went.
+    pub(super) fn let_go(&mut self, before_s: u32, flushed: LogPosition) -> usize {
+        if self.defined_until > flushed || self.series().all(|series| series.seen_s >= before_s) {
+            return 0;
+        }
+        let gone = self.table.keep(|series| series.seen_s >= before_s);
+        self.partial = true;
+        self.generation += 1;
+        gone
+    }
+
+    fn placement(&self, at: usize) -> Placement {
+        let (group, slot) = self.table.placement(at);
+        Placement { group, slot }
+    }
+}

@@ -1,0 +1,233 @@
+//! The components by name and by id.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use parking_lot::{Mutex, RwLock};
+
+use super::component::{Component, ComponentState, Interned, Mark, SeriesBudget};
+use super::groups::GroupIds;
+use super::lookup::{StoredComponent, StoredSeries};
+use crate::model::component::DEFAULT_COMPONENT_TYPE;
+use crate::model::{ComponentKey, LogPosition, RuntimeId};
+
+/// Power of two; so many that two connections seldom meet on one lock.
+const SHARDS: usize = 64;
+
+/// Bounds of the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct RegistrySettings {
+    /// Series in memory; a further one is rejected.
+    pub series_max: usize,
+}
+
+/// All components in memory.
+#[derive(Debug)]
+pub struct Registry {
+    /// Components by the hash of their name alone, so that one look finds a name of any type.
+    by_name: Vec<RwLock<HashTable<Arc<Component>>>>,
+    by_id: RwLock<HashMap<RuntimeId, Arc<Component>>>,
+    /// Components whose series changed since [`Registry::take_changed`].
+    changed: Mutex<Vec<Arc<Component>>>,
+    hasher: RandomState,
+    budget: SeriesBudget,
+    components: AtomicUsize,
+    group_ids: GroupIds,
+}
+
+impl Registry {
+    /// An empty registry that places new series into groups with `group_ids`.
+    pub fn new(settings: RegistrySettings, group_ids: GroupIds) -> Self {
+        Self {
+            by_name: (0..SHARDS).map(|_| RwLock::new(HashTable::new())).collect(),
+            by_id: RwLock::new(HashMap::new()),
+            changed: Mutex::new(Vec::new()),
+            hasher: RandomState::default(),
+            budget: SeriesBudget { used: AtomicUsize::new(0), limit: settings.series_max },
+            components: AtomicUsize::new(0),
+            group_ids,
+        }
+    }
+
+    /// The ids for new groups.
+    pub fn group_ids(&self) -> &GroupIds {
+        &self.group_ids
+    }
+
+    /// How many components are in memory.
+    pub fn component_count(&self) -> usize {
+        self.components.load(Ordering::Relaxed)
+    }
+
+    /// How many series are in memory.
+    pub fn series_count(&self) -> usize {
+        self.budget.used.load(Ordering::Relaxed)
+    }
+
+    /// How many series may be in memory.
+    pub fn series_max(&self) -> usize {
+        self.budget.limit
+    }
+
+    /// The component of this name, and of this type if one is given. Without one, a component
+    /// of the default type comes first, then any of the name.
+    pub fn find(&self, component_type: Option<&str>, name: &str) -> Option<Arc<Component>> {
+        let hash = self.hasher.hash_one(name);
+        let shard = self.shard(hash).read();
+        let wanted = component_type.unwrap_or(DEFAULT_COMPONENT_TYPE);
+        let exact = shard
+            .find(hash, |one| one.key().name() == name && one.key().component_type() == wanted);
+        let any = || shard.find(hash, |one| component_type.is_none() && one.key().name() == name);
+        exact.or_else(any).cloned()
+    }
+
+    /// The component of this id.
+    pub fn find_by_id(&self, id: RuntimeId) -> Option<Arc<Component>> {
+        self.by_id.read().get(&id).cloned()
+    }
+
+    /// The component of this key, made now if it is not in memory.
+    pub fn find_or_insert(&self, key: ComponentKey) -> Arc<Component> {
+        self.insert(key, None)
+    }
+
+    fn insert(&self, key: ComponentKey, runtime_id: Option<RuntimeId>) -> Arc<Component> {
+        let hash = self.hasher.hash_one(key.name());
+        let mut shard = self.shard(hash).write();
+        if let Some(known) = shard.find(hash, |one| *one.key() == key) {
+            return Arc::clone(known);
+        }
+        let runtime_id = runtime_id.unwrap_or_else(|| RuntimeId::derive(&key));
+        let component = Arc::new(Component::new(key, runtime_id));
+        shard.insert_unique(hash, Arc::clone(&component), |one| {
+            self.hasher.hash_one(one.key().name())
+        });
+        self.components.fetch_add(1, Ordering::Relaxed);
+        self.by_id.write().insert(runtime_id, Arc::clone(&component));
+        component
+    }
+
+    /// Finds or places the series of the `nth` sample of a report, see [`Interned`].
+    #[inline]
+    pub fn intern(
+        &self,
+        state: &mut ComponentState,
+        nth: usize,
+        definition: &[u8],
+        identity_bytes: usize,
+        now_s: u32,
+    ) -> Interned {
+        state.intern(nth, definition, identity_bytes, &self.group_ids, &self.budget, now_s)
+    }
+
+    /// Takes back what was placed since `mark`, because it could not be logged.
+    pub fn roll_back(&self, state: &mut ComponentState, mark: Mark) {
+        state.roll_back(mark, &self.budget);
+    }
+
+    /// Lists the component for the next [`Registry::take_changed`].
+    pub fn mark_changed(&self, component: &Arc<Component>) {
+        if !component.listed.swap(true, Ordering::AcqRel) {
+            self.changed.lock().push(Arc::clone(component));
+        }
+    }
+
+    /// The components whose series were added, changed or let go since the last call.
+    pub fn take_changed(&self) -> Vec<Arc<Component>> {
+        let changed = std::mem::take(&mut *self.changed.lock());
+        for component in &changed {
+            component.listed.store(false, Ordering::Release);
+        }
+        changed
+    }
+
+    /// Fills in a component that PostgreSQL has, or adds to it. After this an unknown series
+    /// of it is new.
+    pub fn restore(&self, stored: &StoredComponent, now_s: u32) -> Arc<Component> {
+        let component = self.insert(stored.key.clone(), Some(stored.runtime_id));
+        self.set_runtime_id(&component, stored.runtime_id);
+        component.touch(u32::try_from(stored.last_seen.micros() / 1_000_000).unwrap_or(0));
+        for series in &stored.series {
+            self.restore_series(&component, series, now_s);
+        }
+        component.lock().complete();
+        component
+    }
+
+    /// Fills in one series that was logged or stored; returns its entry, `None` when its
+    /// definition cannot be read. The limit on series does not hold for what is stored.
+    pub fn restore_series(
+        &self,
+        component: &Arc<Component>,
+        series: &StoredSeries,
+        now_s: u32,
+    ) -> Option<usize> {
+        let (at, added) = component.lock().restore(series, self.group_ids.node(), now_s)?;
+        if added {
+            self.budget.used.fetch_add(1, Ordering::Relaxed);
+            self.mark_changed(component);
+        }
+        Some(at)
+    }
+
+    /// Takes over the id that PostgreSQL has for the component. The old one keeps leading to it.
+    pub fn set_runtime_id(&self, component: &Arc<Component>, id: RuntimeId) {
+        if component.runtime_id() != id {
+            component.set_runtime_id(id);
+            self.by_id.write().insert(id, Arc::clone(component));
+        }
+    }
+
+    /// Lets go what was last seen before `before_s` (seconds since the Unix epoch): whole
+    /// components, and idle series of live ones. What is not in PostgreSQL yet (at or after
+    /// `flushed`) stays. Returns how many series went.
+    pub fn evict_idle(&self, before_s: u32, flushed: LogPosition) -> usize {
+        let mut gone = 0;
+        for component in self.all() {
+            let mut state = component.lock();
+            let let_go = state.let_go(before_s, flushed);
+            if let_go > 0 {
+                gone += let_go;
+                self.budget.used.fetch_sub(let_go, Ordering::Relaxed);
+                self.mark_changed(&component);
+            }
+            if state.series_count() == 0 && component.last_report_s() < before_s {
+                state.evicted = true;
+                drop(state);
+                self.remove(&component);
+            }
+        }
+        gone
+    }
+
+    /// Every component in memory, in no order. A snapshot: later ones are not in it.
+    pub fn all(&self) -> Vec<Arc<Component>> {
+        let mut all = Vec::with_capacity(self.component_count());
+        for shard in &self.by_name {
+            all.extend(shard.read().iter().cloned());
+        }
+        all
+    }
+
+    fn remove(&self, component: &Arc<Component>) {
+        let hash = self.hasher.hash_one(component.key().name());
+        if let Ok(entry) =
+            self.shard(hash).write().find_entry(hash, |one| Arc::ptr_eq(one, component))
+        {
+            entry.remove();
+            self.components.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.by_id.write().retain(|_, one| !Arc::ptr_eq(one, component));
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Component>>> {
+        &self.by_name[(hash >> 57) as usize % SHARDS]
+    }
+}
+
+#[cfg(test)]
+mod tests;
