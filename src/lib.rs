@@ -8,3 +8,5 @@ pub mod model;
 pub mod telemetry;
 
 pub mod registry;
+
+pub mod exposition;

@@ -85,6 +85,13 @@ impl Registry {
         exact.or_else(any).cloned()
     }
 
+    /// All components of this name, whatever their types.
+    pub fn find_all(&self, name: &str) -> Vec<Arc<Component>> {
+        let hash = self.hasher.hash_one(name);
+        let shard = self.shard(hash).read();
+        shard.iter_hash(hash).filter(|one| one.key().name() == name).cloned().collect()
+    }
+
     /// The component of this id.
     pub fn find_by_id(&self, id: RuntimeId) -> Option<Arc<Component>> {
         self.by_id.read().get(&id).cloned()
