@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod model;
+pub mod protocol;
 pub mod telemetry;
 
 pub mod registry;

@@ -1,0 +1,17 @@
+//! The formats on the wire: reports in, answers out.
+//!
+//! Owns the decoder of reports ([`report`]), the forms of a timestamp ([`timestamp`]), the lines
+//! of an NDJSON body ([`ndjson`]), content encodings ([`compression`]) and the JSON of the
+//! answers ([`answer`]). Guarantees that no input panics, that every buffer is bounded and that
+//! decoding a metric allocates nothing once the buffers are warm. Refuses to know sockets,
+//! files and clocks: bytes come in, bytes and samples go out, and `now` is a parameter.
+
+pub mod answer;
+pub mod compression;
+pub mod ndjson;
+mod quoted;
+pub mod report;
+pub mod timestamp;
+
+pub use compression::{DecompressError, Encoding, UnsupportedEncoding, decompress};
+pub use report::{ComponentRef, DecodeSettings, DecodedReport, ReportDecoder, ReportError};
