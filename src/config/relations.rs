@@ -16,6 +16,11 @@ pub(super) struct Relation {
 /// Every relation that is checked.
 pub(super) const RELATIONS: &[Relation] = &[
     Relation {
+        keys: &["log-segment-bytes"],
+        rule: "a segment must be a multiple of 4KiB, because disks sync whole pages",
+        holds: |settings| settings.log_segment_bytes.is_multiple_of(4096),
+    },
+    Relation {
         keys: &["log-segment-bytes", "log-budget-bytes"],
         rule: "a segment must be at most a quarter of the log's budget, because space comes back \
                only in whole segments",
@@ -89,8 +94,10 @@ mod tests {
         };
         check(&[("log-segment-bytes", "2GiB")], &[]);
         check(&[("log-segment-bytes", "2049MiB")], &["log-segment-bytes"]);
-        check(&[("body-bytes-max", "64MiB")], &[]);
-        check(&[("body-bytes-max", "65MiB")], &["body-bytes-max"]);
+        check(&[("log-segment-bytes", "128MB")], &[]);
+        check(&[("log-segment-bytes", "128000001")], &["log-segment-bytes"]);
+        check(&[("log-segment-bytes", "32MiB")], &[]);
+        check(&[("log-segment-bytes", "31MiB")], &["body-bytes-max"]);
         check(&[("in-flight-bytes-max", "16MiB")], &[]);
         check(&[("in-flight-bytes-max", "15MiB")], &["body-bytes-max"]);
         check(&[("body-bytes-max", "148KiB")], &[]);

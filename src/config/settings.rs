@@ -158,7 +158,7 @@ settings! {
         /// it.
         require_registration: bool = "require-registration", "false", SWITCH;
         /// Size of a report's body, before and after decompression.
-        body_bytes_max: usize = "body-bytes-max", "16MiB", bytes().between("1KiB", "1GiB");
+        body_bytes_max: usize = "body-bytes-max", "16MiB", bytes().between("1KiB", "64MiB");
         /// Labels of one metric.
         labels_max: usize = "labels-max", "64", count().between("0", "1_000");
         /// Length of a metric's, a label's or a component's name. A longer one is rejected.
