@@ -176,7 +176,7 @@ fn flags(wanted: impl Fn(&Setting) -> bool) -> Vec<Arg> {
 fn flag(setting: &Setting) -> Arg {
     let range = setting.range.map(|(min, max)| format!(" [{min} to {max}]")).unwrap_or_default();
     let help = format!(
-        "{} [default: {}]{range} [variable: {}]",
+        "{}\n[default: {}]{range} [variable: {}]",
         setting.help(),
         setting.default,
         setting.variable()
