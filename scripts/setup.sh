@@ -1,0 +1,115 @@
+#!/bin/sh
+# Installs what the project needs and is missing, and nothing else.
+#
+#   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
+#   scripts/setup.sh test    the same, and Prometheus and Python packages for the tests
+#
+# Every step first looks whether there is anything to do, so a second run takes no time. No service
+# is left behind: Debian's packages would start a PostgreSQL and a Prometheus of their own, which
+# nobody asked for, so the one is told not to make a cluster and the other is only unpacked.
+set -eu
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+tools=$target/tools
+venv=$target/venv
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# Runs a command as root, by sudo only where it is needed.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "root is needed for: $*; become root or install sudo"
+    fi
+}
+
+# Reads the package lists once, and only when something has to be installed.
+refresh_packages() {
+    [ -z "${refreshed:-}" ] || return 0
+    command -v apt-get >/dev/null ||
+        fail "$1 is missing and this is no Debian or Ubuntu: install it, then run this again"
+    say "reading the package lists"
+    as_root apt-get update -qq
+    refreshed=yes
+}
+
+apt_install() {
+    say "installing $*"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+need_cargo() {
+    command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
+    if ! command -v cc >/dev/null; then
+        refresh_packages "a C compiler"
+        apt_install gcc libc6-dev
+    fi
+}
+
+# The server looks in the same places (see `postgres-bin-dir` in docs/configuration.md).
+have_postgres() {
+    for initdb in "${NOETL_POSTGRES_BIN_DIR:-}/initdb" /usr/lib/postgresql/*/bin/initdb; do
+        if [ -x "$initdb" ]; then return 0; fi
+    done
+    command -v initdb >/dev/null
+}
+
+need_postgres() {
+    if have_postgres; then return 0; fi
+    refresh_packages PostgreSQL
+    # The first of the two brings the file that tells the second not to create a cluster.
+    apt_install postgresql-common
+    as_root sed -i -E 's/^#?create_main_cluster.*/create_main_cluster = false/' \
+        /etc/postgresql-common/createcluster.conf
+    apt_install postgresql
+    have_postgres || fail "PostgreSQL was installed, but initdb is not under /usr/lib/postgresql"
+}
+
+# Unpacked below the target directory, where `make test` puts it on PATH.
+need_prometheus() {
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then return 0; fi
+    if [ -x "$tools/usr/bin/prometheus" ] && [ -x "$tools/usr/bin/promtool" ]; then return 0; fi
+    refresh_packages Prometheus
+    say "unpacking prometheus into $tools"
+    mkdir -p "$tools"
+    (cd "$tools" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . &&
+        rm prometheus_*.deb)
+}
+
+need_python() {
+    if [ -f "$venv/installed.txt" ] && cmp -s examples/requirements.txt "$venv/installed.txt"; then
+        return 0
+    fi
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        refresh_packages Python
+        apt_install python3 python3-venv
+    fi
+    say "installing $(tr '\n' ' ' <examples/requirements.txt)into $venv"
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r examples/requirements.txt
+    # Written last, so that an interrupted run is done again.
+    cp examples/requirements.txt "$venv/installed.txt"
+}
+
+case ${1:-} in
+run)
+    need_cargo
+    # With a database of somebody else there is nothing to start.
+    if [ -z "${DATABASE_URL:-}" ]; then need_postgres; fi
+    ;;
+test)
+    need_cargo
+    need_postgres
+    need_prometheus
+    need_python
+    ;;
+*)
+    fail "usage: scripts/setup.sh run|test"
+    ;;
+esac

@@ -1,0 +1,23 @@
+//! What the operator decided: settings from a TOML file, the environment and flags.
+//!
+//! Owns the table of settings ([`SETTINGS`]), from which the command line, the file's keys, the
+//! variables, `--help`, `config check` and the test of `docs/configuration.md` are all made.
+//! Guarantees that a [`Config`] which exists is valid, also in the relations among its bounds,
+//! and that one attempt names every mistake with its key and where it stands. Refuses to know
+//! what the settings are used for, and touches neither the process's environment nor its
+//! arguments: both are handed in.
+
+mod cli;
+mod error;
+mod file;
+mod kind;
+mod relations;
+mod resolve;
+mod settings;
+mod types;
+
+pub use cli::{Cli, CliExit, Command, ConfigReport};
+pub use error::{ConfigErrors, Mistake, Origin};
+pub use resolve::Config;
+pub use settings::{SETTINGS, Setting, Settings};
+pub use types::{Database, DatabaseUrl, LogFormat};
