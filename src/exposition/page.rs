@@ -80,8 +80,7 @@ impl Page {
     }
 
     fn fresh_s(&self) -> u32 {
-        let now_s = u32::try_from(self.clock.now().micros() / 1_000_000).unwrap_or(u32::MAX);
-        now_s.saturating_sub(self.settings.stale_after_s)
+        self.clock.now().seconds().saturating_sub(self.settings.stale_after_s)
     }
 }
 

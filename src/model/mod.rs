@@ -10,6 +10,7 @@ pub mod limits;
 pub mod partition;
 pub mod sample;
 pub mod series;
+pub mod stored;
 pub mod timestamp;
 
 pub use component::ComponentKey;
@@ -18,4 +19,5 @@ pub use limits::Limits;
 pub use partition::{PartitionInterval, PartitionStart};
 pub use sample::{Reject, RejectKind, Sample, SampleBatch};
 pub use series::{MetricType, SeriesDefinition};
+pub use stored::{StoredComponent, StoredSeries};
 pub use timestamp::Timestamp;

@@ -20,6 +20,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since the Unix epoch, which fit 32 bits until 2106 and stand still then.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0 / 1_000_000).unwrap_or(u32::MAX)
+    }
+
     /// This point `micros` later (earlier when negative), kept within range.
     #[must_use]
     pub fn offset_by(self, micros: i64) -> Self {

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 use parking_lot::{Mutex, MutexGuard};
 
 use super::groups::{GroupIds, OpenGroup};
-use super::lookup::StoredSeries;
 use super::series_table::{Found, LastValue, SeriesTable, SeriesView};
 use crate::model::{
-    ComponentKey, GroupId, LogPosition, NodeNumber, RuntimeId, SeriesDefinition, Slot, Timestamp,
+    ComponentKey, GroupId, LogPosition, NodeNumber, RuntimeId, SeriesDefinition, Slot, StoredSeries, Timestamp,
 };
 
 /// A change of a component's help texts, units or types is stored at most this often, so that a
@@ -194,6 +193,11 @@ impl ComponentState {
         self.open_group = mark.open_group;
     }
 
+    /// Notes that the component's own definition is in the log or in PostgreSQL.
+    pub fn set_announced(&mut self) {
+        self.announced = true;
+    }
+
     /// Notes that the definitions of a report have been handed to the log, before `until`.
     pub fn definitions_logged(&mut self, until: LogPosition) {
         self.announced = true;
@@ -243,7 +247,7 @@ impl ComponentState {
         now_s: u32,
     ) -> Option<(usize, bool)> {
         OpenGroup::learn(&mut self.open_group, node, series.group, series.slot);
-        let definition = series.definition.as_slice();
+        let definition = &*series.definition;
         let identity_bytes = SeriesDefinition::parse(definition)?.identity_bytes();
         let known = self.table.get(&definition[..identity_bytes]);
         let at = match known {
@@ -262,6 +266,12 @@ impl ComponentState {
     pub(super) fn complete(&mut self) {
         self.partial = false;
         self.announced = true;
+    }
+
+    /// Treats what is unknown as new from now on, though it may be stored: a further slot for a
+    /// series that has one costs a few bytes, waiting for PostgreSQL would cost the report.
+    pub fn assume_complete(&mut self) {
+        self.partial = false;
     }
 
     /// Lets series go that were last seen before `before_s`, if all that was logged of the

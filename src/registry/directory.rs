@@ -11,9 +11,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::component::{Component, ComponentState, Interned, Mark, SeriesBudget};
 use super::groups::GroupIds;
-use super::lookup::{StoredComponent, StoredSeries};
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
-use crate::model::{ComponentKey, LogPosition, RuntimeId};
+use crate::model::{ComponentKey, LogPosition, RuntimeId, StoredComponent, StoredSeries};
 
 /// Power of two; so many that two connections seldom meet on one lock.
 const SHARDS: usize = 64;
@@ -157,7 +156,7 @@ impl Registry {
     pub fn restore(&self, stored: &StoredComponent, now_s: u32) -> Arc<Component> {
         let component = self.insert(stored.key.clone(), Some(stored.runtime_id));
         self.set_runtime_id(&component, stored.runtime_id);
-        component.touch(u32::try_from(stored.last_seen.micros() / 1_000_000).unwrap_or(0));
+        component.touch(stored.last_heartbeat.seconds());
         for series in &stored.series {
             self.restore_series(&component, series, now_s);
         }

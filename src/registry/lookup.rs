@@ -3,7 +3,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::{ComponentKey, GroupId, RuntimeId, Slot, Timestamp};
+use crate::model::{RuntimeId, StoredComponent};
 
 /// Names a component that is not in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,28 +19,18 @@ pub enum LookupKey {
     Id(RuntimeId),
 }
 
-/// A series as PostgreSQL has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredSeries {
-    /// Its group.
-    pub group: GroupId,
-    /// Its place in the group.
-    pub slot: Slot,
-    /// Canonical bytes, see [`crate::model::series`].
-    pub definition: Vec<u8>,
-}
-
-/// A component as PostgreSQL has it.
-#[derive(Clone, Debug)]
-pub struct StoredComponent {
-    /// Type and name.
-    pub key: ComponentKey,
-    /// The id of its row.
-    pub runtime_id: RuntimeId,
-    /// Its last heartbeat.
-    pub last_seen: Timestamp,
-    /// Its series by group and slot.
-    pub series: Vec<StoredSeries>,
+impl LookupKey {
+    /// Whether `component` is what this names.
+    pub fn names(&self, component: &StoredComponent) -> bool {
+        match self {
+            Self::Id(id) => component.runtime_id == *id,
+            Self::Name { component_type, name } => {
+                let key = &component.key;
+                key.name() == &**name
+                    && component_type.as_deref().is_none_or(|wanted| wanted == key.component_type())
+            }
+        }
+    }
 }
 
 /// The answer to a [`LoadRequest`].

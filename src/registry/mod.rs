@@ -1,4 +1,5 @@
-//! Every component and series in memory: which group and slot a series has, and its last value.
+//! What the server remembers: every component and series, which group and slot a series has, its
+//! last value; the idempotency keys of clients; the partitions that may be written to.
 //!
 //! Owns the interning of series into groups. Guarantees that a (group, slot) never changes its
 //! series, that only this node's groups grow, and that memory is bounded: by the limit on
@@ -9,13 +10,15 @@
 mod component;
 mod directory;
 mod groups;
+mod keys;
 mod lookup;
 mod series_table;
+mod window;
 
 pub use component::{Component, ComponentState, Interned, Placement};
 pub use directory::{Registry, RegistrySettings};
 pub use groups::GroupIds;
-pub use lookup::{
-    ComponentLoader, LoadOutcome, LoadRequest, LookupKey, StoredComponent, StoredSeries,
-};
+pub use keys::{BodyDigest, KEY_BYTES_MAX, KeyDigest, KeyMemory, KeyState};
+pub use lookup::{ComponentLoader, LoadOutcome, LoadRequest, LookupKey};
 pub use series_table::{LastValue, SeriesView};
+pub use window::{AdmittedSpan, PartitionWindow};

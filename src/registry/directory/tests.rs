@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::series::{MetricType, write_identity, write_metadata};
-use crate::model::{GroupId, NodeNumber, Slot, Timestamp};
+use crate::model::{GroupId, NodeNumber, Slot, StoredComponent, StoredSeries, Timestamp};
 use crate::registry::LastValue;
 
 fn node() -> NodeNumber {
@@ -127,11 +127,12 @@ fn idle_series_go_once_their_definitions_are_flushed_and_come_back_by_reload() {
     let stored = StoredComponent {
         key: component.key().clone(),
         runtime_id: component.runtime_id(),
-        last_seen: Timestamp::MIN,
+        status: "ready".to_owned(),
+        last_heartbeat: Timestamp::MIN,
         series: vec![StoredSeries {
             group: GroupId::new(node(), 0),
             slot: Slot::new(0).unwrap(),
-            definition: bytes,
+            definition: bytes.into(),
         }],
     };
     registry.restore(&stored, 5001);

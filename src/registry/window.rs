@@ -1,0 +1,136 @@
+//! Which timestamps are taken: those whose partition exists, or may be made.
+//!
+//! Old samples are welcome, so a missing past partition is made on demand. A wild clock could
+//! make thousands that way, so their number is bounded, and past the bound a sample is
+//! rejected before it is acknowledged, never after.
+
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+
+use crate::model::{PartitionInterval, PartitionStart, Timestamp};
+
+/// How many intervals before the current one are always taken and never count as past: late
+/// reports around midnight.
+const RECENT_INTERVALS: i64 = 2;
+
+/// The partitions that may be written to.
+#[derive(Debug)]
+pub struct PartitionWindow {
+    interval: PartitionInterval,
+    past_max: usize,
+    /// Past partitions that exist or were promised to an acknowledged sample.
+    past: Mutex<BTreeSet<PartitionStart>>,
+}
+
+/// A span of time whose samples are all taken; saves the look-up for the next sample.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmittedSpan {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl AdmittedSpan {
+    /// Admits nothing.
+    pub const EMPTY: Self = Self { from: Timestamp::MAX, to: Timestamp::MIN };
+
+    /// Whether `timestamp` lies in the span.
+    #[inline]
+    pub fn contains(&self, timestamp: Timestamp) -> bool {
+        self.from <= timestamp && timestamp < self.to
+    }
+}
+
+impl PartitionWindow {
+    /// A window that promises at most `past_max` past partitions.
+    pub fn new(interval: PartitionInterval, past_max: usize) -> Self {
+        Self { interval, past_max, past: Mutex::new(BTreeSet::new()) }
+    }
+
+    /// Learns that the partition of `timestamp` exists, or was promised before a restart.
+    pub fn learn(&self, timestamp: Timestamp, now: Timestamp) {
+        let start = self.interval.start_of(timestamp);
+        if start < self.recent(now) {
+            self.past.lock().insert(start);
+        }
+    }
+
+    /// Learns that the partition which begins at `timestamp` was dropped.
+    pub fn forget(&self, timestamp: Timestamp) {
+        self.past.lock().remove(&self.interval.start_of(timestamp));
+    }
+
+    /// The admitted span around `timestamp`; `None` when its partition does not exist and no
+    /// further past one may be made. Timestamps in the future are the decoder's business.
+    pub fn admit(&self, timestamp: Timestamp, now: Timestamp) -> Option<AdmittedSpan> {
+        let recent = self.recent(now);
+        let start = self.interval.start_of(timestamp);
+        if start >= recent {
+            return Some(AdmittedSpan { from: recent.timestamp(), to: Timestamp::MAX });
+        }
+        let mut past = self.past.lock();
+        if !past.contains(&start) {
+            // Those that were recent once and have aged count too: they exist.
+            if past.len() >= self.past_max {
+                return None;
+            }
+            past.insert(start);
+        }
+        Some(AdmittedSpan { from: start.timestamp(), to: self.interval.end_of(start) })
+    }
+
+    /// How many past partitions may exist.
+    pub fn past_max(&self) -> usize {
+        self.past_max
+    }
+
+    fn recent(&self, now: Timestamp) -> PartitionStart {
+        self.interval.start_of(now.offset_by(-RECENT_INTERVALS * self.interval.micros()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000_000;
+
+    fn day(number: i64) -> Timestamp {
+        Timestamp::from_micros(number * DAY + 5).unwrap()
+    }
+
+    #[test]
+    fn recent_days_are_free_and_past_days_are_bounded() {
+        let window = PartitionWindow::new(PartitionInterval::Day, 2);
+        let now = day(20_000);
+        for recent in 19_998..20_001 {
+            assert!(window.admit(day(recent), now).is_some(), "day {recent}");
+        }
+        assert!(window.admit(day(100), now).is_some());
+        assert!(window.admit(day(200), now).is_some());
+        assert!(window.admit(day(300), now).is_none(), "a third past partition is one too many");
+        assert!(window.admit(day(100), now).is_some(), "a promised one stays open");
+        window.forget(day(100));
+        assert!(window.admit(day(300), now).is_some(), "a dropped one makes room");
+    }
+
+    #[test]
+    fn an_admitted_span_covers_its_partition_and_no_more() {
+        let window = PartitionWindow::new(PartitionInterval::Day, 2);
+        let span = window.admit(day(100), day(20_000)).unwrap();
+        assert!(span.contains(Timestamp::from_micros(100 * DAY).unwrap()));
+        assert!(span.contains(Timestamp::from_micros(101 * DAY - 1).unwrap()));
+        assert!(!span.contains(Timestamp::from_micros(101 * DAY).unwrap()));
+        assert!(!AdmittedSpan::EMPTY.contains(day(1)));
+        let recent = window.admit(day(20_000), day(20_000)).unwrap();
+        assert!(recent.contains(day(19_998)) && !recent.contains(day(19_997)));
+    }
+
+    #[test]
+    fn existing_partitions_count_against_the_bound() {
+        let window = PartitionWindow::new(PartitionInterval::Day, 1);
+        window.learn(day(100), day(20_000));
+        window.learn(day(20_000), day(20_000));
+        assert!(window.admit(day(101), day(20_000)).is_none());
+    }
+}
