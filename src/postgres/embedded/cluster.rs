@@ -19,7 +19,6 @@ use super::layout::{Layout, NOETL, PORT};
 use super::postmaster::Postmaster;
 use super::processes::Held;
 use super::server_log::last_lines;
-use super::settings::WORKLOAD;
 use super::{EmbeddedError, EmbeddedSettings, Exit};
 
 /// How often a starting server is tried.
@@ -169,9 +168,7 @@ impl Cluster {
         let socket_dir = self.layout.socket_dir().display().to_string().replace('"', "\"\"");
         command.arg("-c").arg(format!("unix_socket_directories=\"{socket_dir}\""));
         command.arg("-c").arg(format!("port={PORT}"));
-        let extra = self.settings.extra.iter();
-        let extra = extra.map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in WORKLOAD.iter().copied().chain(extra) {
+        for (name, value) in self.settings.of_server(self.installation.major()) {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         Postmaster::spawn(command).map_err(|source| EmbeddedError::io("run", &postgres, source))

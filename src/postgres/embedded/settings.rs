@@ -30,18 +30,25 @@ impl EmbeddedSettings {
             extra: Vec::new(),
         }
     }
+
+    /// The settings for a server of version `major`, name and value; of two, the later holds.
+    pub(super) fn of_server(&self, major: u32) -> impl Iterator<Item = (&str, &str)> {
+        let since_14 = if major >= 14 { SINCE_14 } else { &[] };
+        let extra = self.extra.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        WORKLOAD.iter().chain(since_14).copied().chain(extra)
+    }
 }
 
 /// The settings for this workload: one writer that copies large batches, few readers.
 ///
 /// They go on the command line, where they override `postgresql.conf` and `ALTER SYSTEM`, so
 /// that what runs is what stands here; [`EmbeddedSettings::extra`] is the way to differ.
-pub(super) const WORKLOAD: &[(&str, &str)] = &[
+const WORKLOAD: &[(&str, &str)] = &[
     // Reachable through the private socket only, never from the network.
     ("listen_addresses", ""),
     ("unix_socket_permissions", "0700"),
-    // The log segments are deleted when a commit is reported, so a commit must be on disk. The
-    // first three are defaults; an edited postgresql.conf must not take exactly-once away.
+    // The log segments are deleted when a commit is reported, so a commit must be on disk. They
+    // are defaults; an edited postgresql.conf must not take exactly-once away.
     ("synchronous_commit", "on"),
     ("fsync", "on"),
     ("full_page_writes", "on"),
@@ -52,10 +59,10 @@ pub(super) const WORKLOAD: &[(&str, &str)] = &[
     ("archive_mode", "off"),
     // The tail of every series' group index stays in memory beside the newest partitions.
     ("shared_buffers", "256MB"),
-    // A batch of rows fits, so a COPY does not write WAL before it commits.
+    // The most that PostgreSQL gives by itself: a COPY fills a small buffer over and over.
     ("wal_buffers", "16MB"),
-    // Each checkpoint makes the next touch of a page write it whole into the WAL: fewer of them
-    // make steady copying cheaper, and recovery of 4 GB stays below a minute or so.
+    // After each checkpoint the next touch of a page writes it whole into the WAL: fewer of them
+    // make steady copying cheaper, at the price of a longer recovery.
     ("max_wal_size", "4GB"),
     ("checkpoint_timeout", "15min"),
     // Queries are short; compiling them takes longer than running them.
@@ -72,4 +79,10 @@ pub(super) const WORKLOAD: &[(&str, &str)] = &[
     ("log_min_error_statement", "panic"),
     ("log_checkpoints", "off"),
     ("log_line_prefix", "%m [%p] "),
+];
+
+const SINCE_14: &[(&str, &str)] = &[
+    // Recovery first syncs the whole cluster: one call for the filesystem instead of one for
+    // each of a thousand files and more.
+    ("recovery_init_sync_method", "syncfs"),
 ];
