@@ -4,11 +4,13 @@
 //! (`tests/it/layers.rs` holds them to it, `docs/ARCHITECTURE.md` explains them).
 
 pub mod clock;
-pub mod config;
 pub mod model;
-pub mod protocol;
 pub mod telemetry;
 
+pub mod postgres;
+pub mod protocol;
 pub mod registry;
 
 pub mod exposition;
+
+pub mod config;

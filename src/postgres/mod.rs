@@ -1,0 +1,3 @@
+//! PostgreSQL: the private server that runs where no other is named.
+
+pub mod embedded;
