@@ -191,10 +191,14 @@ async fn fill_series(
     components: &mut [StoredComponent],
 ) -> Result<(), StoredError> {
     let ids: Vec<i64> = components.iter().map(|component| component.runtime_id.get()).collect();
+    // The fence (`OFFSET 0`) has slots looked up by index, one series at a time: without it, and
+    // without statistics yet, PostgreSQL reads the whole of series_slot for every page.
     let rows: Vec<SeriesRow> = sqlx::query_as(
         "SELECT s.runtime_id, p.group_id, p.slot, s.series_id, s.metric_name, s.metric_type,
                 s.labels::text, s.help_text, s.unit
-           FROM noetl.series s JOIN noetl.series_slot p USING (series_id)
+           FROM noetl.series s
+          CROSS JOIN LATERAL (SELECT group_id, slot FROM noetl.series_slot
+                               WHERE series_id = s.series_id OFFSET 0) p
           WHERE s.runtime_id = ANY ($1)
           ORDER BY p.group_id, p.slot",
     )

@@ -59,7 +59,7 @@ impl Decoder<'_> {
             for _ in 0..length {
                 let size = self.int();
                 elements.push((size >= 0).then(|| {
-                    assert_eq!(size as usize, size_of::<T>());
+                    assert_eq!(usize::try_from(size), Ok(size_of::<T>()));
                     element(self)
                 }));
             }
