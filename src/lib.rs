@@ -5,9 +5,9 @@
 
 pub mod clock;
 pub mod model;
+pub mod postgres;
 pub mod telemetry;
 
-pub mod postgres;
 pub mod protocol;
 pub mod registry;
 
