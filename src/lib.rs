@@ -4,6 +4,7 @@
 //! (`tests/it/layers.rs` holds them to it, `docs/ARCHITECTURE.md` explains them).
 
 pub mod clock;
+pub mod log;
 pub mod model;
 pub mod postgres;
 pub mod telemetry;

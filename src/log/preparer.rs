@@ -1,0 +1,183 @@
+//! The thread that keeps a segment ready ahead of the writer and deletes what is flushed.
+//!
+//! A sync into blocks that were filled before takes half the time of one into fresh blocks (see
+//! the log's format page), so a spare is filled with zeros, or is a deleted segment as it is: the
+//! identity in its new header keeps the old records from being read.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::LogSettings;
+use super::catalog::Catalog;
+use super::disk::{Disk, DiskFile};
+use super::error::LogFailed;
+use super::intake::{Intake, Shortage};
+use super::progress::Progress;
+use super::segment::{Segment, fresh_spare_name};
+
+/// Segments kept ready.
+const SPARES_KEPT: usize = 1;
+/// How often a full disk is asked again.
+const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
+/// Zeros that are written between two syncs, so that filling a segment does not stall the log's
+/// own syncs for long.
+const FILL_BYTES: usize = 4 << 20;
+
+/// A prepared file and its name.
+pub(super) type Spare = (String, Box<dyn DiskFile>);
+
+/// Prepared segments, in the order in which they were offered.
+#[derive(Default)]
+pub(super) struct Spares(Mutex<VecDeque<Spare>>);
+
+impl Spares {
+    /// The next spare. Records are only given to spares that were put here before.
+    pub(super) fn take(&self) -> Spare {
+        self.0.lock().pop_front().expect("a record is never given to a spare that is not there")
+    }
+
+    fn put(&self, spare: Spare) {
+        self.0.lock().push_back(spare);
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+/// What the thread owns.
+pub(super) struct Preparer {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) settings: LogSettings,
+    pub(super) intake: Arc<Intake>,
+    pub(super) spares: Arc<Spares>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) progress: Arc<Progress>,
+    /// Spares that an earlier process left, not yet offered.
+    pub(super) inherited: Vec<String>,
+}
+
+impl Preparer {
+    /// Runs until the log is closed or fails.
+    pub(super) fn run(mut self) {
+        while !self.progress.is_closed() {
+            let pause = match self.keep_up() {
+                Ok(()) => None,
+                Err(error) if is_disk_full(&error) => {
+                    self.intake.set_shortage(Shortage::Disk);
+                    Some(DISK_FULL_PAUSE)
+                }
+                Err(error) => {
+                    self.intake.fail(&LogFailed::new("prepare a segment", &error));
+                    return;
+                }
+            };
+            self.progress.wait_upkeep(pause);
+        }
+    }
+
+    /// Deletes what is flushed and fills up the spares.
+    fn keep_up(&mut self) -> io::Result<()> {
+        while let Some(segment) = self.catalog.release(self.progress.flushed()) {
+            self.retire(segment)?;
+        }
+        while self.spares.count() < SPARES_KEPT {
+            let bytes = self.catalog.bytes() + self.settings.segment_bytes;
+            if bytes > self.settings.budget_bytes {
+                self.intake.set_shortage(Shortage::Budget);
+                return Ok(());
+            }
+            let spare = match self.inherited.pop() {
+                Some(name) => self.inherit(name)?,
+                None => prepare(&*self.disk, self.settings.segment_bytes)?,
+            };
+            self.offer(spare);
+        }
+        while let Some(name) = self.inherited.pop() {
+            self.disk.remove(&name)?;
+        }
+        Ok(())
+    }
+
+    fn offer(&self, spare: Spare) {
+        self.spares.put(spare);
+        self.intake.offer_spare();
+    }
+
+    /// Makes a released segment a spare, or deletes it where no spare is wanted, where its length
+    /// is an older setting's, or where a reader still has it open.
+    fn retire(&self, segment: Arc<Segment>) -> io::Result<()> {
+        let name = segment.name();
+        match Arc::try_unwrap(segment) {
+            Ok(segment)
+                if self.spares.count() < SPARES_KEPT
+                    && segment.bytes == self.settings.segment_bytes =>
+            {
+                let spare_name = fresh_spare_name();
+                self.disk.rename(&name, &spare_name)?;
+                // Were this rename to survive a crash and an earlier one not, the row of segments
+                // would have a hole; and before it is synced the file must not be written.
+                self.disk.sync_dir()?;
+                self.offer((spare_name, segment.file));
+                Ok(())
+            }
+            Ok(_) | Err(_) => {
+                self.disk.remove(&name)?;
+                self.disk.sync_dir()
+            }
+        }
+    }
+
+    /// A spare of an earlier process, filled again where its length is not the right one.
+    fn inherit(&self, name: String) -> io::Result<Spare> {
+        let file = self.disk.open(&name)?;
+        if file.bytes()? == self.settings.segment_bytes {
+            return Ok((name, file));
+        }
+        drop(file);
+        self.disk.remove(&name)?;
+        prepare(&*self.disk, self.settings.segment_bytes)
+    }
+}
+
+/// A new file of `bytes` zeros, synced; nothing is left of it when that fails.
+pub(super) fn prepare(disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
+    let name = fresh_spare_name();
+    let file = disk.create(&name)?;
+    match fill(&*file, 0, bytes) {
+        Ok(()) => {
+            disk.sync_dir()?;
+            Ok((name, file))
+        }
+        Err(error) => {
+            disk.remove(&name)?;
+            Err(error)
+        }
+    }
+}
+
+/// Writes zeros over `from..to` and syncs them.
+fn fill(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    file.allocate(to)?;
+    zero(file, from, to)
+}
+
+/// Overwrites `from..to` with zeros and syncs them.
+pub(super) fn zero(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; FILL_BYTES.min(usize::try_from(to - from).unwrap_or(FILL_BYTES))];
+    while from < to {
+        let step = (to - from).min(zeros.len() as u64);
+        file.write_all_at(&zeros[..step as usize], from)?;
+        file.sync_data()?;
+        from += step;
+    }
+    Ok(())
+}
+
+fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

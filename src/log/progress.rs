@@ -1,0 +1,214 @@
+//! How far the log is: appended, synced, flushed. Whoever follows it waits here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use super::LogPosition;
+use crate::telemetry::Telemetry;
+
+/// The three watermarks, each of which only rises.
+pub struct Progress {
+    appended: AtomicU64,
+    synced: AtomicU64,
+    flushed: watch::Sender<LogPosition>,
+    flush_requested: AtomicBool,
+    closed: AtomicBool,
+    /// Guards nothing but the moment between looking and waiting.
+    followers: Mutex<()>,
+    moved: Condvar,
+    /// Signalled for the preparer: segments may be free, or wanted.
+    upkeep: Mutex<Upkeep>,
+    upkeep_wanted: Condvar,
+    telemetry: Arc<Telemetry>,
+}
+
+#[derive(Default)]
+struct Upkeep {
+    wanted: bool,
+}
+
+impl Progress {
+    pub(super) fn new(first: LogPosition, end: LogPosition, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            appended: AtomicU64::new(end.get()),
+            synced: AtomicU64::new(end.get()),
+            flushed: watch::Sender::new(first),
+            flush_requested: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            followers: Mutex::new(()),
+            moved: Condvar::new(),
+            upkeep: Mutex::default(),
+            upkeep_wanted: Condvar::new(),
+            telemetry,
+        }
+    }
+
+    /// The position that the next record will have.
+    pub fn appended(&self) -> LogPosition {
+        LogPosition::new(self.appended.load(Ordering::Acquire))
+    }
+
+    /// Every row below this position is on stable storage.
+    pub fn synced(&self) -> LogPosition {
+        LogPosition::new(self.synced.load(Ordering::Acquire))
+    }
+
+    /// Every row below this position is committed in PostgreSQL, as far as was told; at first
+    /// the oldest position retained.
+    pub fn flushed(&self) -> LogPosition {
+        *self.flushed.borrow()
+    }
+
+    /// Says that every row below `position` is committed in PostgreSQL, so that segments below
+    /// it may be deleted. A position below an earlier one changes nothing.
+    pub fn set_flushed(&self, position: LogPosition) {
+        self.flushed.send_if_modified(|flushed| {
+            let risen = position > *flushed;
+            *flushed = position.max(*flushed);
+            risen
+        });
+        self.show_backlog();
+        self.want_upkeep();
+    }
+
+    /// Asks whoever follows the log to flush now what is synced.
+    pub fn request_flush(&self) {
+        self.flush_requested.store(true, Ordering::Release);
+        self.notify_followers();
+    }
+
+    /// Whether a flush was requested since this was last asked.
+    pub fn take_flush_request(&self) -> bool {
+        self.flush_requested.swap(false, Ordering::AcqRel)
+    }
+
+    /// Blocks until something above `position` is synced, a flush is requested, the log is
+    /// closed or `timeout` is over. Says whether something above `position` is synced.
+    pub fn wait_synced_beyond(&self, position: LogPosition, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut followers = self.followers.lock();
+        while self.synced() <= position
+            && !self.flush_requested.load(Ordering::Acquire)
+            && !self.is_closed()
+        {
+            if self.moved.wait_until(&mut followers, deadline).timed_out() {
+                break;
+            }
+        }
+        self.synced() > position
+    }
+
+    /// Returns once every row below `position` is in PostgreSQL. It may never come to that:
+    /// bound the wait. Cancellation-safe.
+    pub async fn wait_flushed(&self, position: LogPosition) {
+        let mut flushed = self.flushed.subscribe();
+        // The sender is part of `self`, so the channel cannot close while this waits.
+        let reached = flushed.wait_for(|flushed| *flushed >= position).await;
+        debug_assert!(reached.is_ok());
+    }
+
+    /// Whether nothing further will be synced: the log was closed and has synced what was staged,
+    /// or it failed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_appended(&self, position: LogPosition) {
+        self.appended.store(position.get(), Ordering::Release);
+    }
+
+    pub(super) fn set_synced(&self, position: LogPosition) {
+        self.synced.store(position.get(), Ordering::Release);
+        self.show_backlog();
+        self.notify_followers();
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.notify_followers();
+        self.want_upkeep();
+    }
+
+    /// Wakes the preparer.
+    pub(super) fn want_upkeep(&self) {
+        self.upkeep.lock().wanted = true;
+        self.upkeep_wanted.notify_one();
+    }
+
+    /// Waits until upkeep is wanted, or for `timeout` where there is one.
+    pub(super) fn wait_upkeep(&self, timeout: Option<Duration>) {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let mut upkeep = self.upkeep.lock();
+        while !upkeep.wanted {
+            match deadline {
+                None => self.upkeep_wanted.wait(&mut upkeep),
+                Some(deadline) => {
+                    if self.upkeep_wanted.wait_until(&mut upkeep, deadline).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        upkeep.wanted = false;
+    }
+
+    fn notify_followers(&self) {
+        // Whoever looked before the change holds the lock until it waits.
+        drop(self.followers.lock());
+        self.moved.notify_all();
+    }
+
+    fn show_backlog(&self) {
+        let rows = self.synced().get().saturating_sub(self.flushed().get());
+        self.telemetry.log.backlog_rows.set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress::new(LogPosition::ZERO, LogPosition::ZERO, Arc::new(Telemetry::new()))
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_follower_is_woken_by_a_sync_a_request_and_the_close() {
+        let progress = progress();
+        let from = LogPosition::ZERO;
+        assert!(!progress.wait_synced_beyond(from, Duration::ZERO));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| progress.wait_synced_beyond(from, LONG));
+            progress.set_synced(LogPosition::new(1));
+            assert!(waiting.join().unwrap());
+            let waiting = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(1), LONG));
+            progress.request_flush();
+            assert!(!waiting.join().unwrap());
+            assert!(progress.take_flush_request());
+            assert!(!progress.take_flush_request());
+            let waiting = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(1), LONG));
+            progress.close();
+            assert!(!waiting.join().unwrap());
+        });
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_flush_ends_when_it_is_reached_and_flushed_never_falls() {
+        let progress = Arc::new(progress());
+        let waiting = tokio::spawn({
+            let progress = Arc::clone(&progress);
+            async move { progress.wait_flushed(LogPosition::new(5)).await }
+        });
+        progress.set_flushed(LogPosition::new(4));
+        progress.set_flushed(LogPosition::new(7));
+        progress.set_flushed(LogPosition::new(6));
+        waiting.await.unwrap();
+        assert_eq!(progress.flushed(), LogPosition::new(7));
+    }
+}

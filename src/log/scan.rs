@@ -1,0 +1,199 @@
+//! Reads the whole log at the start, and decides what its end is.
+//!
+//! A crash leaves any subset of the sectors written since the last sync, so the end of the last
+//! segment may hold anything. A bad record there is *torn* unless a sound record further on
+//! says that the log had been synced past it when that was written: then synced data is damaged.
+//! In an older segment every bad record is damage, for a segment is only started once the one
+//! before it is synced.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::cursor::Cursor;
+use super::disk::Disk;
+use super::error::{Damage, OpenError};
+use super::preparer::zero;
+use super::reader::Record;
+use super::record::{ALIGNMENT, Flaw, HEADER_BYTES, Header};
+use super::segment::{
+    BadSegmentHeader, RECORDS_START, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_spare_name,
+    segment_name, segment_number,
+};
+use crate::model::LogPosition;
+
+/// What stood in the directory.
+pub(super) struct Found {
+    /// In order; empty when the log is new. All but the last are complete.
+    pub(super) segments: VecDeque<Arc<Segment>>,
+    /// The position of the next record.
+    pub(super) end: LogPosition,
+    /// Names of prepared files.
+    pub(super) spares: Vec<String>,
+}
+
+/// Reads every record of the log `log_id`, in order, and cuts a torn tail off.
+pub(super) fn scan(
+    disk: &dyn Disk,
+    log_id: Uuid,
+    visit: &mut dyn FnMut(Record<'_>),
+) -> Result<Found, OpenError> {
+    let names = disk.list().map_err(OpenError::io("list the log directory"))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    if let Some(gap) = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
+        return Err(OpenError::Missing { segment: gap[0] + 1 });
+    }
+    let segments = numbers
+        .into_iter()
+        .map(|number| open_segment(disk, log_id, number).map(Arc::new))
+        .collect::<Result<VecDeque<_>, _>>()?;
+    let mut cursor = match segments.front() {
+        Some(oldest) => Cursor::new(oldest.header.first),
+        None => Cursor::new(LogPosition::ZERO),
+    };
+    for (nth, segment) in segments.iter().enumerate() {
+        cursor.enter_next_segment();
+        match segments.get(nth + 1) {
+            Some(next) => {
+                read_complete(segment, next.header.first, &mut cursor, visit)?;
+                segment.complete(cursor.position());
+            }
+            None => read_last(segment, &mut cursor, visit)?,
+        }
+        segment.set_synced_bytes(cursor.offset());
+    }
+    let spares = names.into_iter().filter(|name| is_spare_name(name)).collect();
+    Ok(Found { segments, end: cursor.position(), spares })
+}
+
+fn open_segment(disk: &dyn Disk, log_id: Uuid, number: u64) -> Result<Segment, OpenError> {
+    let reading = || OpenError::io(format!("read {}", segment_name(number)));
+    let file = disk.open(&segment_name(number)).map_err(reading())?;
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    file.read_full_at(&mut bytes, 0).map_err(reading())?;
+    let damaged = OpenError::Corrupt { segment: number, offset: 0, damage: Damage::Header };
+    let header = match SegmentHeader::decode(&bytes) {
+        Ok(header) if header.number == number => header,
+        Ok(_) | Err(BadSegmentHeader::Damaged) => return Err(damaged),
+        Err(BadSegmentHeader::Version(version)) => {
+            return Err(OpenError::Version { segment: number, version });
+        }
+    };
+    if header.log_id != log_id {
+        return Err(OpenError::Foreign { segment: number });
+    }
+    let file_bytes = file.bytes().map_err(reading())?;
+    if file_bytes < RECORDS_START {
+        return Err(damaged);
+    }
+    Ok(Segment::new(header, file, file_bytes, RECORDS_START))
+}
+
+/// Reads a segment that must hold every position below `end`, the start of the next one.
+fn read_complete(
+    segment: &Segment,
+    end: LogPosition,
+    cursor: &mut Cursor,
+    visit: &mut dyn FnMut(Record<'_>),
+) -> Result<(), OpenError> {
+    while cursor.position() < end {
+        let offset = cursor.offset();
+        if let Err(flaw) = step(segment, cursor, visit)? {
+            return Err(corrupt(segment, offset, flaw));
+        }
+    }
+    if cursor.position() > end {
+        return Err(OpenError::Corrupt {
+            segment: segment.header.number + 1,
+            offset: 0,
+            damage: Damage::Start { expected: cursor.position(), found: end },
+        });
+    }
+    Ok(())
+}
+
+/// Reads the last segment up to its torn or clean end, and cleans what is behind it.
+fn read_last(
+    segment: &Segment,
+    cursor: &mut Cursor,
+    visit: &mut dyn FnMut(Record<'_>),
+) -> Result<(), OpenError> {
+    let flaw = loop {
+        if let Err(flaw) = step(segment, cursor, visit)? {
+            break flaw;
+        }
+    };
+    let (offset, end) = (cursor.offset(), cursor.position());
+    if let Some(dirty_end) = inspect_tail(segment, cursor, flaw)? {
+        zero(&*segment.file, offset, dirty_end)
+            .map_err(OpenError::io(format!("cut the torn tail of {}", segment.name())))?;
+        tracing::warn!(
+            segment = segment.name(),
+            offset,
+            "cut off the end of the log, which a crash left half written; nothing in it was \
+             acknowledged"
+        );
+    }
+    cursor.rewind(offset, end);
+    Ok(())
+}
+
+/// Takes the next record, if there is a sound one.
+fn step(
+    segment: &Segment,
+    cursor: &mut Cursor,
+    visit: &mut dyn FnMut(Record<'_>),
+) -> Result<Result<(), Flaw>, OpenError> {
+    let next = cursor
+        .next(segment, segment.bytes)
+        .map_err(OpenError::io(format!("read {}", segment.name())))?;
+    Ok(next.map(|(header, payload)| {
+        visit(Record { position: header.position, rows: header.rows, payload });
+    }))
+}
+
+/// Looks for headers of this segment behind its end: `None` when there is none, else where the
+/// last of them ends. An error when one of them proves the record at the end to be damaged.
+///
+/// No client can plant a header: it would have to know the segment's random identity.
+fn inspect_tail(
+    segment: &Segment,
+    cursor: &mut Cursor,
+    flaw: Flaw,
+) -> Result<Option<u64>, OpenError> {
+    let (bad_offset, bad_position) = (cursor.offset(), cursor.position());
+    let io = || OpenError::io(format!("read {}", segment.name()));
+    let mut dirty_end = None;
+    loop {
+        let ahead = cursor.fill(&*segment.file, HEADER_BYTES, segment.bytes).map_err(io())?;
+        let identity = segment.header.identity.to_le_bytes();
+        // The identity stands in a header's second eight bytes.
+        let (words, _) = ahead.as_chunks::<ALIGNMENT>();
+        if words.len() * ALIGNMENT < HEADER_BYTES {
+            return Ok(dirty_end);
+        }
+        let candidates = &words[1..words.len() - 2];
+        let Some(at) = candidates.iter().position(|word| *word == identity) else {
+            let clean = candidates.len() * ALIGNMENT;
+            cursor.skip(clean);
+            continue;
+        };
+        cursor.skip(at * ALIGNMENT);
+        let header_end = cursor.offset() + HEADER_BYTES as u64;
+        dirty_end = Some(header_end);
+        let step = match cursor.verified(segment, segment.bytes).map_err(io())? {
+            Ok(header) if header.synced_before() > bad_position.get() => {
+                return Err(corrupt(segment, bad_offset, flaw));
+            }
+            Ok(header) => Header::frame_bytes(&header),
+            Err(_) => ALIGNMENT,
+        };
+        cursor.skip(step);
+    }
+}
+
+fn corrupt(segment: &Segment, offset: u64, flaw: Flaw) -> OpenError {
+    OpenError::Corrupt { segment: segment.header.number, offset, damage: flaw.into() }
+}
