@@ -24,6 +24,9 @@ CREATE TABLE noetl.runtime (
 -- change, keep those updates off the indexes (HOT).
 WITH (fillfactor = 70);
 
+-- A report may name its component without the type.
+CREATE INDEX runtime_name_idx ON noetl.runtime (name);
+
 COMMENT ON TABLE noetl.runtime IS 'The registry: one row per component, that is, whatever reports metrics.';
 COMMENT ON COLUMN noetl.runtime.runtime_id IS 'A 53-bit hash of (component_type, name) unless the row was there before; never changes.';
 COMMENT ON COLUMN noetl.runtime.component_type IS 'Such as worker_pool, server_api, external.';

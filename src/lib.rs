@@ -4,14 +4,17 @@
 //! (`tests/it/layers.rs` holds them to it, `docs/ARCHITECTURE.md` explains them).
 
 pub mod clock;
-pub mod log;
 pub mod model;
-pub mod postgres;
 pub mod telemetry;
 
+pub mod log;
+pub mod postgres;
 pub mod protocol;
 pub mod registry;
 
 pub mod exposition;
+pub mod flush;
+pub mod ingest;
+pub mod recovery;
 
 pub mod config;

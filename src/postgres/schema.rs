@@ -113,7 +113,8 @@ async fn migrate_on(conn: &mut PgConnection, database: String) -> Result<(), Sch
     refuse_old_server(conn, &database).await?;
     refuse_foreign_tables(conn, &database).await?;
     let migrator = migrator(!schema_exists(conn).await?);
-    match migrator.run(&mut *conn).await {
+    // Not `run`: its `Acquire` bound keeps the future of a caller from being `Send`.
+    match migrator.run_direct(None, &mut *conn, false).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => Err(SchemaError::Newer { database, version }),
         Err(MigrateError::VersionMismatch(version)) => {

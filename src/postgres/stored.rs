@@ -11,37 +11,12 @@ use super::timestamptz::Timestamptz;
 use super::{Doing, StatementError};
 use crate::model::limits::UNIT_BYTES_MAX;
 use crate::model::{
-    ComponentKey, GroupId, MetricType, RuntimeId, SeriesDefinition, Slot, Timestamp, series,
+    ComponentKey, GroupId, MetricType, RuntimeId, SeriesDefinition, Slot, StoredComponent,
+    StoredSeries, Timestamp, series,
 };
 
 /// Components whose series are read by one statement.
 const PAGE_COMPONENTS: usize = 256;
-
-/// A component of the registry with the groups of its series.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredComponent {
-    /// Its key.
-    pub key: ComponentKey,
-    /// Its id.
-    pub runtime_id: RuntimeId,
-    /// `ready`, `offline`, or what it registered with.
-    pub status: String,
-    /// The last heartbeat or report.
-    pub last_heartbeat: Timestamp,
-    /// Its series, in ascending order of group and slot.
-    pub series: Vec<StoredSeries>,
-}
-
-/// A series at its place in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredSeries {
-    /// The group.
-    pub group: GroupId,
-    /// The place in it.
-    pub slot: Slot,
-    /// Identity and metadata in canonical form.
-    pub definition: Box<[u8]>,
-}
 
 /// How much [`components_since`] reads at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +125,26 @@ pub async fn components_by_key(
         let mut page = rows.into_iter().map(component).collect::<Result<Vec<_>, _>>()?;
         fill_series(conn, &mut page).await?;
         components.append(&mut page);
+    }
+    Ok(components)
+}
+
+/// The components of these names, of whatever type.
+pub async fn components_by_name(
+    conn: &mut PgConnection,
+    names: &[&str],
+) -> Result<Vec<StoredComponent>, StoredError> {
+    let rows: Vec<ComponentRow> = sqlx::query_as(
+        "SELECT runtime_id, component_type, name, status, last_heartbeat
+           FROM noetl.runtime WHERE name = ANY ($1)",
+    )
+    .bind(names)
+    .fetch_all(&mut *conn)
+    .await
+    .doing("read components by name")?;
+    let mut components = rows.into_iter().map(component).collect::<Result<Vec<_>, _>>()?;
+    for page in components.chunks_mut(PAGE_COMPONENTS) {
+        fill_series(conn, page).await?;
     }
     Ok(components)
 }

@@ -1,0 +1,144 @@
+//! What is committed at once: a run of the log's records, sorted by where they go.
+
+use std::collections::BTreeMap;
+
+use crate::log::Record;
+use crate::log::entry::{self, Entries, Entry, EntryError};
+use crate::model::component::InvalidComponent;
+use crate::model::{ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, ReportId};
+use crate::postgres::copy::{CopyBuffer, RowHead};
+use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
+
+/// A run of records: everything from [`Batch::from`] up to [`Batch::to`].
+#[derive(Debug)]
+pub struct Batch {
+    /// The position of the first record.
+    pub from: LogPosition,
+    /// The position after the last record.
+    pub to: LogPosition,
+    /// New components, in log order.
+    pub components: Vec<ComponentDefinition>,
+    /// New or changed series, in log order.
+    pub series: Vec<SeriesSlotDefinition>,
+    partitions: BTreeMap<PartitionStart, CopyBuffer>,
+    node: NodeNumber,
+    interval: PartitionInterval,
+}
+
+/// The rows of a batch that go to one partition.
+#[derive(Debug)]
+pub struct PartitionRows<'a> {
+    /// Where the partition's interval begins.
+    pub start: PartitionStart,
+    /// The rows, ready for COPY.
+    pub rows: &'a CopyBuffer,
+}
+
+/// A record that passed its checksum and still says nothing sensible.
+#[derive(Debug, thiserror::Error)]
+#[error("the log's record at position {position} cannot be read: {flaw}; `noetl-metrics` of the version that wrote it can")]
+pub struct UnreadableRecord {
+    /// The record's position.
+    pub position: LogPosition,
+    flaw: Flaw,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Flaw {
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    #[error(transparent)]
+    Component(#[from] InvalidComponent),
+}
+
+impl Batch {
+    /// An empty batch that begins at `from`, of the log of `node`.
+    pub fn new(from: LogPosition, node: NodeNumber, interval: PartitionInterval) -> Self {
+        Self {
+            from,
+            to: from,
+            components: Vec::new(),
+            series: Vec::new(),
+            partitions: BTreeMap::new(),
+            node,
+            interval,
+        }
+    }
+
+    /// Adds the record that stands at the batch's end.
+    pub fn add(&mut self, record: &Record<'_>) -> Result<(), UnreadableRecord> {
+        let position = record.position;
+        self.add_entries(record).map_err(|flaw| UnreadableRecord { position, flaw })?;
+        self.to = record.end();
+        Ok(())
+    }
+
+    fn add_entries(&mut self, record: &Record<'_>) -> Result<(), Flaw> {
+        let mut position = record.position;
+        for entry in Entries::new(record.payload) {
+            match entry? {
+                Entry::Row(row) => {
+                    self.add_row(position, &row);
+                    position = position.advance(1);
+                }
+                Entry::Component(component) => self.components.push(ComponentDefinition {
+                    key: ComponentKey::new(component.component_type, component.name)?,
+                    runtime_id: component.runtime_id,
+                    first_seen: component.first_seen,
+                }),
+                Entry::Series(series) => self.series.push(SeriesSlotDefinition {
+                    group: series.group,
+                    slot: series.slot,
+                    component: ComponentKey::new(series.component_type, series.name)?,
+                    definition: series.definition.into(),
+                }),
+                // Keys only matter to recovery.
+                Entry::Key(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add_row(&mut self, position: LogPosition, row: &entry::Row<'_>) {
+        let head = RowHead {
+            group: row.head.group,
+            ts: row.head.timestamp,
+            received_at: row.head.received_at,
+            report: ReportId::new(self.node, position),
+        };
+        let start = self.interval.start_of(head.ts);
+        let rows = self.partitions.entry(start).or_default();
+        rows.push(head, row.head.present, row.values(), row.offsets_us());
+    }
+
+    /// Ends the rows' COPY data; nothing can be added afterwards.
+    pub fn finish(&mut self) {
+        self.partitions.values_mut().for_each(CopyBuffer::finish);
+    }
+
+    /// The rows by partition, in the order of time.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionRows<'_>> {
+        self.partitions.iter().map(|(start, rows)| PartitionRows { start: *start, rows })
+    }
+
+    /// Rows in the batch.
+    pub fn rows(&self) -> u64 {
+        self.partitions.values().map(CopyBuffer::rows).sum()
+    }
+
+    /// Samples in the batch.
+    pub fn samples(&self) -> u64 {
+        self.partitions.values().map(CopyBuffer::samples).sum()
+    }
+
+    /// Bytes of COPY data and definitions.
+    pub fn bytes(&self) -> usize {
+        let definitions: usize = self.series.iter().map(|series| series.definition.len()).sum();
+        self.partitions.values().map(|rows| rows.bytes().len()).sum::<usize>() + definitions
+    }
+
+    /// Whether no record was added.
+    pub fn is_empty(&self) -> bool {
+        self.from == self.to
+    }
+}

@@ -1,0 +1,19 @@
+//! From the log into PostgreSQL, exactly once.
+//!
+//! Owns the way of a synced record into the tables: the [`Batcher`] follows the log with a
+//! reader, in steady state just as after a restart, and builds batches; the [`Flusher`] commits
+//! them one after the other, each with the log's new position in the same transaction.
+//! Guarantees that every row below the committed position is in the tables once, whatever died
+//! in between. Refuses to know HTTP and the ingest: the log is the only way in.
+
+mod batch;
+mod batcher;
+mod flusher;
+mod postgres_sink;
+mod sink;
+
+pub use batch::{Batch, PartitionRows};
+pub use batcher::{BatchSettings, Batcher, BatcherError};
+pub use flusher::{FlushError, Flusher};
+pub use postgres_sink::PostgresSink;
+pub use sink::{Committed, Sink, SinkError};

@@ -1,0 +1,174 @@
+//! From the bytes of a report to its place in the log.
+//!
+//! Owns what happens between a received body and its acknowledgement: decoding, the checks that
+//! need the server's state, interning, dropping repeats, arranging rows, appending. Guarantees
+//! that an answer is given only when the log is synced, that a report is one record and so is
+//! never half stored, and that a definition precedes the first report that needs it. Refuses to
+//! know HTTP and PostgreSQL: it meets the flush through the log alone.
+
+mod error;
+mod lines;
+mod rows;
+mod submit;
+mod workspace;
+
+use std::sync::Arc;
+
+use tokio::task::block_in_place;
+
+use crate::clock::Clock;
+use crate::log::{Appender, Ticket};
+use crate::model::Reject;
+use crate::protocol::DecodeSettings;
+use crate::registry::{
+    BodyDigest, ComponentLoader, KeyDigest, KeyMemory, KeyState, LoadOutcome, PartitionWindow, Registry,
+};
+use crate::telemetry::Telemetry;
+pub use error::IngestError;
+pub use rows::ROW_SPAN_US;
+use submit::Step;
+use workspace::WorkspacePool;
+
+/// Documents from this size on are decoded where blocking is allowed, so that one of them does
+/// not hold up the other connections of its thread.
+const BLOCKING_BYTES: usize = 256 << 10;
+
+/// How reports are taken.
+#[derive(Clone, Debug, Default)]
+pub struct IngestSettings {
+    /// How bodies are decoded.
+    pub decode: DecodeSettings,
+    /// Whether a component that is not registered is refused instead of registered.
+    pub require_registration: bool,
+}
+
+/// What the ingest works with; all of it is shared with others.
+pub struct IngestParts {
+    /// The series in memory.
+    pub registry: Arc<Registry>,
+    /// The way into the log.
+    pub appender: Appender,
+    /// Which timestamps are taken.
+    pub window: Arc<PartitionWindow>,
+    /// The idempotency keys.
+    pub keys: Arc<KeyMemory>,
+    /// The way to components that are not in memory.
+    pub loader: ComponentLoader,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where reports are counted.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// Takes reports. Shared by all connections.
+pub struct Ingest {
+    parts: IngestParts,
+    settings: IngestSettings,
+    workspaces: WorkspacePool,
+}
+
+/// A report that is in the log, perhaps not synced yet.
+struct Logged {
+    ticket: Ticket,
+    answer: Vec<u8>,
+    /// Samples in the record.
+    stored: usize,
+    /// Samples that were repeats.
+    repeated: usize,
+    rejects: Vec<Reject>,
+}
+
+impl Ingest {
+    /// An ingest over `parts`.
+    pub fn new(parts: IngestParts, settings: IngestSettings) -> Self {
+        Self { parts, settings, workspaces: WorkspacePool::default() }
+    }
+
+    /// Whether a report may be received at all; asked before its body is read.
+    pub fn admit(&self) -> Result<(), IngestError> {
+        Ok(self.parts.appender.admit()?)
+    }
+
+    /// Takes the report in `document` and returns the body of the answer once it is synced.
+    /// `key` is the client's idempotency key.
+    pub async fn report(&self, document: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, IngestError> {
+        let key = key.map(|key| KeyDigest::new(key, 0));
+        let logged = self.log(document, key).await?;
+        self.synced(logged).await
+    }
+
+    /// Waits until the report is synced, counts it and hands its answer out.
+    async fn synced(&self, logged: Logged) -> Result<Vec<u8>, IngestError> {
+        logged.ticket.await?;
+        let instruments = &self.parts.telemetry.ingest;
+        instruments.reports.inc();
+        instruments.samples.inc_by(logged.stored as u64);
+        if logged.repeated > 0 {
+            instruments.samples_repeated.inc_by(logged.repeated as u64);
+        }
+        Ok(logged.answer)
+    }
+
+    /// Brings one report into the log, or finds that its key is there already.
+    async fn log(&self, document: &[u8], key: Option<KeyDigest>) -> Result<Logged, IngestError> {
+        let Some(key) = key else { return self.submit(document, None).await };
+        let (body, now_s) = (BodyDigest::of(document), self.parts.clock.now().seconds());
+        match self.parts.keys.claim(key, body, now_s) {
+            KeyState::Repeat(answer) => {
+                let ticket = self.parts.appender.barrier()?;
+                Ok(Logged { ticket, answer: answer.into(), stored: 0, repeated: 0, rejects: Vec::new() })
+            }
+            KeyState::InFlight => Err(IngestError::KeyInFlight),
+            KeyState::OtherBody => Err(IngestError::KeyReused),
+            KeyState::First => {
+                let mut claim = Claim { keys: &self.parts.keys, key, held: true };
+                let logged = self.submit(document, Some((key, body))).await?;
+                self.parts.keys.settle(key, body, &logged.answer, now_s);
+                claim.held = false;
+                Ok(logged)
+            }
+        }
+    }
+
+    /// Decodes and appends, having the component loaded first where that is needed.
+    async fn submit(&self, document: &[u8], key: Option<(KeyDigest, BodyDigest)>) -> Result<Logged, IngestError> {
+        let mut loaded = None;
+        loop {
+            let step = if document.len() < BLOCKING_BYTES {
+                self.step(document, key, loaded)
+            } else {
+                block_in_place(|| self.step(document, key, loaded))
+            };
+            match step? {
+                Step::Logged(logged) => return Ok(logged),
+                Step::Load(component) => loaded = Some(self.parts.loader.load(component).await),
+            }
+        }
+    }
+
+    fn step(&self, document: &[u8], key: Option<(KeyDigest, BodyDigest)>, loaded: Option<LoadOutcome>) -> Result<Step, IngestError> {
+        let mut workspace = self.workspaces.take();
+        let step = submit::submit(&self.parts, &self.settings, &mut workspace, document, key, loaded);
+        self.workspaces.put(workspace);
+        step
+    }
+}
+
+/// Gives a claimed key back unless the report entered the log, also when its request is
+/// cancelled while the component is loaded.
+struct Claim<'a> {
+    keys: &'a KeyMemory,
+    key: KeyDigest,
+    held: bool,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if self.held {
+            self.keys.release(self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
