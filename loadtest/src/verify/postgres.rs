@@ -54,14 +54,12 @@ const HOLDINGS: &str = "
                             and 'epoch'::timestamptz + $4 * interval '1 microsecond'
     ),
     samples as (
-        select slots.name, slots.series_id, taken.value,
-               case when reports.offsets_us is null then reports.ts
-                    else reports.ts
-                         + reports.offsets_us[taken.n] * interval '1 microsecond' end as at
-        from reports
-        cross join lateral unnest(reports.vals) with ordinality as taken(value, n)
-        join slots on slots.group_id = reports.group_id and slots.slot = taken.n - 1
-        where taken.value is not null
+        select name, series_id, vals[slot + 1] as value,
+               case when offsets_us is null then ts
+                    else ts + coalesce(offsets_us[slot + 1], 0) * interval '1 microsecond'
+               end as at
+        from slots join reports using (group_id)
+        where vals[slot + 1] is not null
     ),
     by_series as (
         select name, series_id, count(*) as samples, count(distinct at) as instants,
