@@ -61,7 +61,7 @@ pub(crate) struct FleetArgs {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub(crate) connections: u32,
     /// Threads of the client, each with its own share of the connections.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: u32,
     /// Seed of the metric values; the same seed gives the same values.
     #[arg(long, default_value_t = 1)]

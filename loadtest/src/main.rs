@@ -28,14 +28,23 @@ use clap::Parser as _;
 use args::{Cli, Command};
 
 /// Exit status: 0 all acknowledged and stored, 1 not, 2 wrong usage.
-fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match perform(&Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(command: &Command) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let all_well = runtime.context("start the runtime")?.block_on(async {
-        match &cli.command {
+    runtime.context("start the runtime")?.block_on(async {
+        match command {
             Command::Run(args) => run::run(args).await,
             Command::Compare(args) => compare::compare(args).await,
         }
-    })?;
-    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
 }

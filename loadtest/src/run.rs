@@ -71,6 +71,9 @@ impl Exercise<'_> {
             let patience = Duration::from_secs(self.fleet.flush_seconds);
             let flushed = database.wait_until_flushed(&ledger, patience).await?;
             report.flush_seconds = flushed.then(|| waiting.elapsed().as_secs_f64());
+            if !flushed {
+                eprintln!("PostgreSQL does not have them all; what is missing counts as lost");
+            }
         }
         if !self.pids.is_empty() {
             report.set_server_cpu(meter.read()?);
@@ -79,7 +82,8 @@ impl Exercise<'_> {
             eprintln!("checking that every acknowledged sample is stored once");
             let exactness = database.check(&ledger).await?;
             let grown = database.report_bytes().await? - bytes_before;
-            report.bytes_per_sample = Some(grown as f64 / exactness.stored.max(1) as f64);
+            report.bytes_per_sample =
+                (exactness.stored > 0).then(|| grown as f64 / exactness.stored as f64);
             report.exactness = Some(exactness);
         }
         if is_victoria {

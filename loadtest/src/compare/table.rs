@@ -135,7 +135,7 @@ fn push_row(table: &mut String, round: &str, server: Candidate, f: Figures, verd
 }
 
 fn ratio(ours: f64, theirs: f64) -> String {
-    if theirs > 0.0 { format!("{:.2}x", ours / theirs) } else { "?".to_owned() }
+    if ours > 0.0 && theirs > 0.0 { format!("{:.2}x", ours / theirs) } else { "?".to_owned() }
 }
 
 /// The middle of the values, the mean of the two middle ones where they are even; 0 of none.

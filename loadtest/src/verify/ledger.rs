@@ -10,7 +10,7 @@ use crate::payload::{catalogue, report_eighths};
 use crate::plan::Plan;
 use crate::verify::Exactness;
 
-const FINDINGS_MAX: usize = 10;
+const FINDINGS_MAX: usize = 5;
 
 /// How many reports of each worker were acknowledged.
 #[derive(Debug)]

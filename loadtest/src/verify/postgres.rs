@@ -40,7 +40,7 @@ const REPORTS_PRESENT: &str = "
 /// All about the components with names from $1 to $2 between the times $3 and $4.
 const HOLDINGS: &str = "
     with slots as materialized (
-        select slot.group_id, slot.slot, series.series_id, runtime.name
+        select slot.group_id, slot.slot, series.series_id, runtime_id
         from noetl.runtime runtime
         join noetl.series series using (runtime_id)
         join noetl.series_slot slot using (series_id)
@@ -54,24 +54,25 @@ const HOLDINGS: &str = "
                             and 'epoch'::timestamptz + $4 * interval '1 microsecond'
     ),
     samples as (
-        select name, series_id, vals[slot + 1] as value,
+        select runtime_id, series_id, vals[slot + 1] as value,
                case when offsets_us is null then ts
                     else ts + coalesce(offsets_us[slot + 1], 0) * interval '1 microsecond'
                end as at
         from slots join reports using (group_id)
         where vals[slot + 1] is not null
+        offset 0 -- so that single values are sorted, and not whole reports for each of them
     ),
     by_series as (
-        select name, series_id, count(*) as samples, count(distinct at) as instants,
+        select runtime_id, series_id, count(*) as samples, count(distinct at) as instants,
                min(at) as first, max(at) as last, sum((value * 8)::bigint) as eighths
-        from samples group by name, series_id
+        from samples group by series_id, runtime_id
     )
     select name, count(*) as series, sum(samples)::bigint as samples,
            sum(instants)::bigint as instants,
            (extract(epoch from min(first)) * 1000000)::bigint as first_us,
            (extract(epoch from max(last)) * 1000000)::bigint as last_us,
            sum(eighths)::text as eighths
-    from by_series group by name";
+    from by_series join noetl.runtime using (runtime_id) group by name";
 
 /// A database in which reports are stored.
 #[derive(Debug)]
