@@ -1,1 +1,50 @@
-fn main() {}
+//! Simulates a fleet of NoETL workers and checks that what was acknowledged is stored exactly
+//! once.
+//!
+//! The way of a run: `args` become a `plan`, the `fleet` pushes `payload`s over the `wire` on
+//! `schedule` and keeps `latency` and acknowledgements, `cpu` measures the server meanwhile,
+//! `verify` compares the acknowledgements with the database, `report` tells a person and a
+//! program. `compare` does so in turn with servers that it starts itself.
+
+mod args;
+mod compare;
+mod cpu;
+mod fleet;
+mod latency;
+mod payload;
+mod plan;
+mod report;
+mod run;
+mod schedule;
+mod timestamp;
+mod verify;
+mod wire;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+/// Exit status: 0 all acknowledged and stored, 1 not, 2 wrong usage.
+fn main() -> ExitCode {
+    match perform(&Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(command: &Command) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("start the runtime")?.block_on(async {
+        match command {
+            Command::Run(args) => run::run(args).await,
+            Command::Compare(args) => compare::compare(args).await,
+        }
+    })
+}

@@ -1,0 +1,143 @@
+//! The fleet at work: connections spread over threads, each thread with a runtime of its own, so
+//! that no task ever moves between processors and nothing is shared on the way of a request.
+
+mod answer;
+mod lane;
+mod progress;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use crate::cpu;
+use crate::latency::Latencies;
+use crate::plan::Plan;
+use crate::wire::Target;
+pub(crate) use lane::LaneOutcome;
+use lane::{Lane, LaneSetup};
+use progress::{Live, Progress};
+
+/// The bounds of patience.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For one answer, or one connection.
+    pub(crate) answer: Duration,
+    /// For one report, all attempts together.
+    pub(crate) report: Duration,
+}
+
+/// What the fleet has done.
+#[derive(Debug)]
+pub(crate) struct FleetOutcome {
+    /// Of each connection, in the order of its workers.
+    pub(crate) lanes: Vec<LaneOutcome>,
+    /// All connections' latencies.
+    pub(crate) latencies: Latencies,
+    /// From the first request to the last acknowledgement.
+    pub(crate) elapsed: Duration,
+    /// CPU seconds of this client meanwhile.
+    pub(crate) client_cpu_seconds: f64,
+    /// It was ended by SIGINT.
+    pub(crate) interrupted: bool,
+}
+
+/// Tells the threads to stop when the fleet's future is dropped.
+#[derive(Debug)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Pushes all that `plan` holds to `target`. Errors of single requests are in the outcome; an
+/// error here means that the fleet itself did not work.
+pub(crate) async fn push(
+    plan: &Arc<Plan>,
+    target: &Target,
+    patience: Patience,
+    threads: u32,
+) -> Result<FleetOutcome> {
+    let threads = threads.min(plan.request.connections);
+    let live: Vec<Arc<Live>> = (0..threads).map(|_| Arc::default()).collect();
+    let stop = StopOnDrop(Arc::default());
+    let (sender, mut finished) = mpsc::unbounded_channel();
+    let cpu_before = cpu::own_seconds()?;
+    let start = Instant::now();
+    for (thread, live) in (0..threads).zip(&live) {
+        let setup = LaneSetup {
+            plan: Arc::clone(plan),
+            target: target.clone(),
+            patience,
+            start,
+            stop: Arc::clone(&stop.0),
+            live: Arc::clone(live),
+        };
+        let sender = sender.clone();
+        let work = move || {
+            // A receiver that is gone has given up on the run; nobody is left to tell.
+            sender.send(drive_thread(&setup, thread, threads)).is_ok()
+        };
+        std::thread::Builder::new()
+            .name(format!("fleet-{thread}"))
+            .spawn(work)
+            .context("start a thread of the fleet")?;
+    }
+    drop(sender);
+
+    let mut progress = Progress::new(plan, live);
+    let mut ticks = tokio::time::interval(progress.interval());
+    let mut lanes: Vec<LaneOutcome> = Vec::new();
+    let (mut interrupted, mut reported) = (false, 0);
+    while reported < threads {
+        tokio::select! {
+            outcome = finished.recv() => {
+                lanes.extend(outcome.ok_or_else(|| anyhow!("a thread of the fleet panicked"))??);
+                reported += 1;
+            }
+            _ = ticks.tick() => progress.show(start.elapsed()),
+            signal = tokio::signal::ctrl_c(), if !interrupted => {
+                signal.context("wait for SIGINT")?;
+                interrupted = true;
+                stop.0.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    progress.finish();
+    lanes.sort_by_key(|lane| lane.first_worker);
+    let mut latencies = Latencies::new()?;
+    for lane in &lanes {
+        latencies.merge(&lane.latencies)?;
+    }
+    let last_ack = lanes.iter().filter_map(|lane| lane.last_ack).max();
+    Ok(FleetOutcome {
+        latencies,
+        elapsed: last_ack.map_or_else(|| start.elapsed(), |last| last - start),
+        client_cpu_seconds: cpu::own_seconds()? - cpu_before,
+        interrupted,
+        lanes,
+    })
+}
+
+/// Drives every `threads`-th connection, from number `thread` on, to its end.
+fn drive_thread(setup: &LaneSetup, thread: u32, threads: u32) -> Result<Vec<LaneOutcome>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("start a runtime of the fleet")?;
+    let tasks = LocalSet::new();
+    let lanes: Vec<_> = (thread..setup.plan.request.connections)
+        .step_by(threads as usize)
+        .map(|connection| Ok(tasks.spawn_local(Lane::new(setup, connection)?.drive())))
+        .collect::<Result<_>>()?;
+    runtime.block_on(tasks.run_until(async {
+        let mut outcomes = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            outcomes.push(lane.await.context("drive a connection")?);
+        }
+        Ok(outcomes)
+    }))
+}

@@ -1,0 +1,220 @@
+//! Who sends what and when: a run is fixed before its first byte, so that afterwards every
+//! sample that must be stored can be computed again.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::args::Format;
+use crate::timestamp::write_digits;
+
+/// Bytes of a component's name: `load-`, eight hexadecimal digits, `-`, six digits.
+pub(crate) const COMPONENT_NAME_WIDTH: usize = 20;
+
+/// More reports per second than this machine class can send; bounds a run that is timed.
+const REPORTS_PER_SECOND_MAX: f64 = 200_000.0;
+
+/// The time over which a run's timestamps are spread where steps of 1 ms to 1 s allow it.
+const SPREAD_MS: u64 = 3_600_000;
+
+/// How much to push.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Amount {
+    /// So many samples, rounded up to whole reports.
+    Samples(u64),
+    /// For so long.
+    For(Duration),
+}
+
+/// What a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanRequest {
+    /// What a request holds.
+    pub(crate) format: Format,
+    /// Workers that report.
+    pub(crate) workers: u32,
+    /// Metrics in a report.
+    pub(crate) metrics: u32,
+    /// Connections to spread them over.
+    pub(crate) connections: u32,
+    /// Seed of the values.
+    pub(crate) seed: u64,
+    /// How much to push.
+    pub(crate) amount: Amount,
+    /// Reports in a request.
+    pub(crate) reports_per_request: u32,
+    /// Samples per second in an open loop.
+    pub(crate) rate: Option<f64>,
+}
+
+/// A run, decided. Worker `w` reports `k = 0, 1, …` in order, at `timestamp_ms(k)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// What was asked for, with the connections bounded by the workers.
+    pub(crate) request: PlanRequest,
+    /// Tells this run's components from every other run's.
+    run_id: u32,
+    /// Reports in total; None where the time decides.
+    pub(crate) reports: Option<u64>,
+    /// Reports of one worker at most.
+    pub(crate) rounds_max: u64,
+    first_ms: u64,
+    step_ms: u64,
+}
+
+impl Plan {
+    /// Decides a run that starts now.
+    pub(crate) fn new(request: PlanRequest) -> Result<Self> {
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+        Self::starting_at(request, now)
+    }
+
+    fn starting_at(mut request: PlanRequest, now: Duration) -> Result<Self> {
+        ensure!(
+            request.format != Format::Noetl || request.reports_per_request == 1,
+            "--format noetl holds one report per request: use ndjson for --reports-per-request"
+        );
+        request.connections = request.connections.min(request.workers);
+        let metrics = u64::from(request.metrics);
+        let workers = u64::from(request.workers);
+        let (reports, reports_max) = match request.amount {
+            Amount::Samples(samples) => {
+                ensure!(samples > 0, "--samples must be more than 0");
+                let reports = samples.div_ceil(metrics);
+                (Some(reports), reports)
+            }
+            Amount::For(duration) => {
+                let per_second =
+                    request.rate.map_or(REPORTS_PER_SECOND_MAX, |rate| rate / metrics as f64);
+                #[expect(clippy::cast_sign_loss, reason = "rates and durations are positive")]
+                let due = (per_second * duration.as_secs_f64()).ceil() as u64;
+                (None, due + workers)
+            }
+        };
+        let rounds_max = reports_max.div_ceil(workers);
+        let step_ms = (SPREAD_MS / rounds_max).clamp(1, 1_000);
+        let now_ms = u64::try_from(now.as_millis()).context("the clock is past its range")?;
+        let first_ms = now_ms
+            .checked_sub(step_ms * rounds_max)
+            .context("so many reports of one worker do not fit before now: use more workers")?;
+        // Runs within the same millisecond are the same run only for one who starts two at once.
+        let run_id = (now_ms as u32) ^ std::process::id().rotate_left(20);
+        Ok(Self { request, run_id, reports, rounds_max, first_ms, step_ms })
+    }
+
+    /// Hexadecimal, eight digits.
+    pub(crate) fn run_id(&self) -> String {
+        format!("{:08x}", self.run_id)
+    }
+
+    /// What every component's name of this run begins with.
+    #[cfg(test)]
+    fn name_prefix(&self) -> String {
+        format!("load-{:08x}-", self.run_id)
+    }
+
+    /// The name of worker `worker`.
+    pub(crate) fn component_name(&self, worker: u32) -> [u8; COMPONENT_NAME_WIDTH] {
+        let mut name = *b"load-00000000-000000";
+        for (index, digit) in name[5..13].iter_mut().enumerate() {
+            let nibble = (self.run_id >> (28 - 4 * index)) & 15;
+            *digit = b"0123456789abcdef"[nibble as usize];
+        }
+        write_digits(&mut name[14..], u64::from(worker));
+        name
+    }
+
+    /// Unix milliseconds of every worker's `round`-th report: unique per worker, and not in the
+    /// future while `round < rounds_max`.
+    pub(crate) fn timestamp_ms(&self, round: u64) -> u64 {
+        self.first_ms + round * self.step_ms
+    }
+
+    /// The workers of one connection.
+    pub(crate) fn workers_of(&self, connection: u32) -> Range<u32> {
+        let share = |index: u32| {
+            (u64::from(index) * u64::from(self.request.workers)
+                / u64::from(self.request.connections)) as u32
+        };
+        share(connection)..share(connection + 1)
+    }
+
+    /// How many workers, from the first on, report in `round`.
+    pub(crate) fn workers_in_round(&self, round: u64) -> u32 {
+        let workers = u64::from(self.request.workers);
+        let started = round.saturating_mul(workers);
+        let reports = self.reports.unwrap_or(self.rounds_max * workers);
+        reports.saturating_sub(started).min(workers) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(workers: u32, connections: u32, amount: Amount) -> PlanRequest {
+        PlanRequest {
+            format: Format::Noetl,
+            workers,
+            metrics: 10,
+            connections,
+            seed: 1,
+            amount,
+            reports_per_request: 1,
+            rate: None,
+        }
+    }
+
+    #[test]
+    fn every_report_is_planned_once() {
+        let check = |workers, connections, samples: u64| {
+            let plan = Plan::new(request(workers, connections, Amount::Samples(samples))).unwrap();
+            let mut planned = 0;
+            for round in 0..plan.rounds_max {
+                for connection in 0..plan.request.connections {
+                    let own = plan.workers_of(connection);
+                    planned += own.filter(|w| *w < plan.workers_in_round(round)).count() as u64;
+                }
+            }
+            assert_eq!(planned, samples.div_ceil(10));
+            assert_eq!(plan.workers_in_round(plan.rounds_max), 0);
+        };
+        check(10, 3, 1_000);
+        check(10, 3, 1_001);
+        check(7, 64, 5);
+        check(1, 1, 10_000);
+        check(100, 64, 12_345);
+    }
+
+    #[test]
+    fn timestamps_rise_and_end_before_now() {
+        let check = |workers, amount| {
+            let now = Duration::from_secs(1_800_000_000);
+            let plan = Plan::starting_at(request(workers, 4, amount), now).unwrap();
+            assert!(plan.timestamp_ms(1) > plan.timestamp_ms(0));
+            assert!(plan.timestamp_ms(plan.rounds_max - 1) < 1_800_000_000_000);
+        };
+        check(10_000, Amount::Samples(5_000_000));
+        check(1, Amount::Samples(50_000_000));
+        check(64, Amount::For(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn names_have_a_fixed_width_and_carry_the_run() {
+        let plan = Plan::new(request(10, 2, Amount::Samples(10))).unwrap();
+        let name = String::from_utf8(plan.component_name(42).to_vec()).unwrap();
+        assert_eq!(name, format!("{}000042", plan.name_prefix()));
+        assert_eq!(plan.name_prefix(), format!("load-{}-", plan.run_id()));
+    }
+
+    #[test]
+    fn a_request_of_many_reports_needs_a_format_for_them() {
+        let mut many = request(10, 2, Amount::Samples(10));
+        many.reports_per_request = 5;
+        assert!(Plan::new(many).is_err());
+        many.format = Format::Ndjson;
+        assert!(Plan::new(many).is_ok());
+    }
+}
