@@ -12,5 +12,6 @@ pub mod protocol;
 pub mod registry;
 
 pub mod exposition;
+pub mod query;
 
 pub mod config;
