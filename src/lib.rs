@@ -15,6 +15,7 @@ pub mod registry;
 pub mod exposition;
 pub mod flush;
 pub mod ingest;
+pub mod query;
 pub mod recovery;
 
 pub mod config;

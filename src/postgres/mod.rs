@@ -20,8 +20,8 @@ pub mod report;
 pub mod schema;
 pub mod stored;
 #[cfg(test)]
-mod test_cluster;
-mod timestamptz;
+pub(crate) mod test_cluster;
+pub(crate) mod timestamptz;
 
 use std::fmt;
 

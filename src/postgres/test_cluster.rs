@@ -17,25 +17,25 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::postgres::{connect, schema};
 
 /// A database of the test's own.
-pub(super) struct TestDatabase {
-    pub(super) options: PgConnectOptions,
+pub(crate) struct TestDatabase {
+    pub(crate) options: PgConnectOptions,
 }
 
 impl TestDatabase {
-    pub(super) async fn connect(&self) -> PgConnection {
+    pub(crate) async fn connect(&self) -> PgConnection {
         connect::connect(&self.options).await.unwrap()
     }
 }
 
 /// A database with the schema.
-pub(super) async fn database() -> TestDatabase {
+pub(crate) async fn database() -> TestDatabase {
     let database = empty_database().await;
     schema::migrate(&database.options).await.unwrap();
     database
 }
 
 /// A database with nothing in it.
-pub(super) async fn empty_database() -> TestDatabase {
+pub(crate) async fn empty_database() -> TestDatabase {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let cluster = cluster();
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));

@@ -22,7 +22,7 @@ const TIMESTAMPTZ_ARRAY: Oid = Oid(1185);
 /// A value beyond the range of [`Timestamp`], `-infinity` and `infinity` included, is read as
 /// the nearest end of that range.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timestamptz(pub(super) Timestamp);
+pub(crate) struct Timestamptz(pub(crate) Timestamp);
 
 impl Type<Postgres> for Timestamptz {
     fn type_info() -> PgTypeInfo {

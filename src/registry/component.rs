@@ -7,7 +7,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::groups::{GroupIds, OpenGroup};
 use super::series_table::{Found, LastValue, SeriesTable, SeriesView};
 use crate::model::{
-    ComponentKey, GroupId, LogPosition, NodeNumber, RuntimeId, SeriesDefinition, Slot, StoredSeries, Timestamp,
+    ComponentKey, GroupId, LogPosition, NodeNumber, RuntimeId, SeriesDefinition, Slot,
+    StoredSeries, Timestamp,
 };
 
 /// A change of a component's help texts, units or types is stored at most this often, so that a

@@ -1,0 +1,71 @@
+//! The pairs of a URL's query string, percent-decoded.
+//!
+//! Unlike the decoding of a form, nothing is guessed: a `%` without two hexadecimal digits and
+//! bytes that are no UTF-8 are told to the sender, who would else get the answer to another
+//! question.
+
+/// Splits at `&` and the first `=`; the name stays as it was sent, for the known ones need no
+/// encoding. Empty parts, as in `a=1&&b=2`, are passed over.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The text behind `+` and `%XX`; `None` when it is not properly encoded UTF-8.
+pub(super) fn decode(encoded: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        decoded.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let ([high, low], tail) = tail.split_first_chunk()?;
+                rest = tail;
+                hex_digit(*high)? << 4 | hex_digit(*low)?
+            }
+            byte => *byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_string_is_split() {
+        let check = |query: &str, expected: &[(&str, &str)]| {
+            assert_eq!(pairs(query).collect::<Vec<_>>(), expected, "{query}");
+        };
+        check("", &[]);
+        check("a=1&b=2", &[("a", "1"), ("b", "2")]);
+        check("&a=1&&", &[("a", "1")]);
+        check("a&b=&c=d=e", &[("a", ""), ("b", ""), ("c", "d=e")]);
+    }
+
+    #[test]
+    fn values_are_decoded_or_refused() {
+        let check = |encoded: &str, expected: Option<&str>| {
+            assert_eq!(decode(encoded).as_deref(), expected, "{encoded}");
+        };
+        check("", Some(""));
+        check("a+b%20c%2B", Some("a b c+"));
+        check("%7b%22k%22%3A%22v%22%7D", Some("{\"k\":\"v\"}"));
+        check("%C3%BC%E2%82%AC", Some("ü€"));
+        check("ü", Some("ü"));
+        check("100%", None);
+        check("%4", None);
+        check("%+1", None);
+        check("%zz", None);
+        check("%C3", None);
+        check("%FF", None);
+    }
+}

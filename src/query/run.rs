@@ -1,0 +1,224 @@
+//! Runs a query: walks through time from where the answer begins until the page is full.
+//!
+//! Nothing has the samples of all series in the order of time, and a partition may hold
+//! hundreds of millions. So a page is read in *windows* of time, each by one statement that
+//! looks up the rows of every group asked for:
+//!
+//! 1. Find the nearest row, first within a day, then within four times as much again and
+//!    again. Partitions made ahead and gaps of months are passed over so.
+//! 2. From there on read windows, ten seconds first, then as wide as the samples found so far
+//!    let expect, until the page is full. An empty window leads back to 1.
+//!
+//! Windows do not overlap, and samples keep their place in the order, so what is written
+//! meanwhile is met once or not at all.
+
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Semaphore;
+
+use super::components::{self, ComponentList};
+use super::cursor::Cursor;
+use super::error::QueryError;
+use super::filter::Filter;
+use super::page::Page;
+use super::range::{ROW_SPAN_US, TimeRange};
+use super::render::Sample;
+use super::statement;
+use crate::model::Timestamp;
+use crate::postgres::partitions::{self, PartitionState};
+use crate::postgres::timestamptz::Timestamptz;
+
+/// How long a query may go on to its next statement; the pool bounds the last one.
+const QUERY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The first stretch of time in which the nearest row is looked for: a day.
+const REACH_US: i64 = 86_400_000_000;
+/// The width of the first window: 10 s.
+const WINDOW_US: i64 = 10_000_000;
+/// How much wider than the last a stretch or window without a sample is.
+const EMPTY_GROWTH: i64 = 4;
+/// How much wider than the last a window may be at most.
+const GROWTH_MAX: i64 = 16;
+
+/// Answers queries over a pool of connections, as many at once as the pool has.
+#[derive(Debug)]
+pub struct Queries {
+    pool: PgPool,
+    connections: usize,
+    permits: Semaphore,
+}
+
+/// A page of samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryAnswer {
+    /// The body: JSON in UTF-8.
+    pub json: Vec<u8>,
+    /// Samples in it.
+    pub count: usize,
+    /// Where the next page begins; `None` on the last. The body has it as well.
+    pub next_cursor: Option<Cursor>,
+}
+
+impl Queries {
+    /// Over a pool from [`crate::postgres::connect::query_pool`].
+    pub fn new(pool: PgPool) -> Self {
+        let connections = pool.options().get_max_connections() as usize;
+        Self { pool, connections, permits: Semaphore::new(connections) }
+    }
+
+    /// One page of the samples that `filter` lets through.
+    ///
+    /// Sees what is flushed. Where [`Filter::consistency`] asks for more, wait before.
+    ///
+    /// # Errors
+    /// [`QueryError::Busy`] at once when every connection is in use, [`QueryError::TimedOut`]
+    /// after 30 s to 60 s, and as the database fails.
+    pub async fn query(&self, filter: &Filter) -> Result<QueryAnswer, QueryError> {
+        let _permit = self.permit()?;
+        let mut conn = self.pool.acquire().await?;
+        let mut walk = Walk {
+            filter,
+            rest: filter.range().intersect(stored_range(&mut conn).await?),
+            page: Page::new(filter.limit),
+            deadline: Instant::now() + QUERY_TIME_MAX,
+        };
+        walk.fill_page(&mut conn).await?;
+        let count = walk.page.count();
+        let (json, next_cursor) = walk.page.finish();
+        Ok(QueryAnswer { json, count, next_cursor })
+    }
+
+    /// Every component of the registry.
+    ///
+    /// # Errors
+    /// As [`Queries::query`].
+    pub async fn components(&self) -> Result<ComponentList, QueryError> {
+        let _permit = self.permit()?;
+        let mut conn = self.pool.acquire().await?;
+        Ok(components::list(&mut conn).await?)
+    }
+
+    fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, QueryError> {
+        let busy = |_| QueryError::Busy { connections: self.connections };
+        self.permits.try_acquire().map_err(busy)
+    }
+}
+
+/// The timestamps that samples in the present partitions can have.
+async fn stored_range(conn: &mut PgConnection) -> Result<TimeRange, QueryError> {
+    let mut range = TimeRange { from: Timestamp::MAX, to: Timestamp::MIN };
+    let listed = partitions::list(conn).await?;
+    for info in listed.into_iter().filter(|info| info.state == PartitionState::Attached) {
+        range.from = range.from.min(info.partition.from);
+        range.to = range.to.max(info.partition.to.offset_by(ROW_SPAN_US));
+    }
+    Ok(range)
+}
+
+/// A page being filled.
+struct Walk<'a> {
+    filter: &'a Filter,
+    /// The timestamps that were not looked at yet.
+    rest: TimeRange,
+    page: Page,
+    deadline: Instant,
+}
+
+impl Walk<'_> {
+    async fn fill_page(&mut self, conn: &mut PgConnection) -> Result<(), QueryError> {
+        let mut reach_us = REACH_US;
+        let mut window_us = WINDOW_US;
+        while !self.is_done() {
+            if !self.skip_to_nearest_row(conn, reach_us).await? {
+                reach_us = reach_us.saturating_mul(EMPTY_GROWTH);
+                continue;
+            }
+            loop {
+                let found = self.read_window(conn, window_us).await?;
+                window_us = next_width(window_us, found, self.page.wanted());
+                if found == 0 || self.is_done() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.page.wanted() == 0 || self.rest.is_empty()
+    }
+
+    /// Passes over what holds no row; whether there is one within `reach_us`.
+    async fn skip_to_nearest_row(
+        &mut self,
+        conn: &mut PgConnection,
+        reach_us: i64,
+    ) -> Result<bool, QueryError> {
+        self.check_deadline()?;
+        let order = self.filter.order;
+        let mut beyond = self.rest;
+        let reach = beyond.take(order, reach_us);
+        let nearest: Option<Timestamptz> = statement::nearest_row(self.filter, reach)
+            .build_query_scalar()
+            .persistent(false)
+            .fetch_one(conn)
+            .await?;
+        match nearest {
+            Some(Timestamptz(ts)) => self.rest.skip_to_row(order, ts),
+            None => self.rest = beyond,
+        }
+        Ok(nearest.is_some())
+    }
+
+    /// Reads the next window into the page; how many samples were found.
+    ///
+    /// The statement is not kept prepared: its text depends on the filter, and planned with its
+    /// parameters it leaves out partitions beforehand.
+    async fn read_window(
+        &mut self,
+        conn: &mut PgConnection,
+        window_us: i64,
+    ) -> Result<usize, QueryError> {
+        self.check_deadline()?;
+        let window = self.rest.take(self.filter.order, window_us);
+        let mut statement = statement::samples(self.filter, window, self.page.wanted());
+        let mut rows = statement.build().persistent(false).fetch(conn);
+        let mut found = 0;
+        while let Some(row) = rows.try_next().await? {
+            self.page.push(&Sample::read(&row)?);
+            found += 1;
+        }
+        Ok(found)
+    }
+
+    fn check_deadline(&self) -> Result<(), QueryError> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(QueryError::TimedOut) }
+    }
+}
+
+/// Twice what would hold the samples `wanted`, if they lie as dense as those `found`.
+fn next_width(width_us: i64, found: usize, wanted: usize) -> i64 {
+    let expected = (2 * wanted).checked_div(found);
+    let growth = expected.map_or(EMPTY_GROWTH, |times| {
+        i64::try_from(times).unwrap_or(GROWTH_MAX).clamp(1, GROWTH_MAX)
+    });
+    width_us.saturating_mul(growth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_grow_with_what_is_wanted_still() {
+        let check = |found, wanted, expected| assert_eq!(next_width(10, found, wanted), expected);
+        check(0, 1_001, 40);
+        check(1, 1_000, 160);
+        check(250, 751, 60);
+        check(900, 101, 10);
+        check(1_001, 0, 10);
+        assert_eq!(next_width(i64::MAX, 0, 1), i64::MAX);
+    }
+}

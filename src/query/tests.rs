@@ -1,0 +1,6 @@
+//! Queries against a real PostgreSQL.
+
+mod faults;
+mod filters;
+mod fixture;
+mod paging;
