@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod model;
+pub mod shutdown;
 pub mod telemetry;
 
 pub mod log;
@@ -18,4 +19,10 @@ pub mod ingest;
 pub mod query;
 pub mod recovery;
 
+pub mod jobs;
+
+pub mod http;
+
 pub mod config;
+
+pub mod app;

@@ -1,2 +1,84 @@
-//! noetl-metrics
-fn main() {}
+//! The command line: reads it, runs it, and says by the exit status how it went.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use noetl_metrics::app;
+use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database};
+use noetl_metrics::postgres::embedded;
+
+fn main() -> ExitCode {
+    let command = match Cli::parse(std::env::args_os(), |name| std::env::var_os(name)) {
+        Ok(command) => command,
+        Err(exit) => {
+            if exit.status() == 0 {
+                print(&exit.to_string())
+            } else {
+                complain(&exit.to_string())
+            }
+            return ExitCode::from(exit.status());
+        }
+    };
+    match run(command) {
+        Ok(status) => status,
+        Err(error) => {
+            complain(&format!("noetl-metrics: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(config) => serve(&config),
+        Command::ConfigCheck(report) => Ok(config_check(&report)),
+        Command::DatabaseUrl { data_dir, database } => {
+            let url = match database {
+                Database::External(url) => url.as_str().to_owned(),
+                Database::Embedded => embedded::url_of(&data_dir)?,
+            };
+            print(&url);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    let settings = config.settings();
+    app::init_logging(settings);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = settings.worker_threads {
+        runtime.worker_threads(usize::from(threads));
+    }
+    let runtime = runtime.enable_all().build().context("start the runtime")?;
+    let drained = runtime.block_on(app::serve(settings))?;
+    if drained.rows_left > 0 {
+        complain(&format!(
+            "noetl-metrics: {} rows are in the log and not yet in PostgreSQL; the next start \
+             brings them there",
+            drained.rows_left
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config_check(report: &ConfigReport) -> ExitCode {
+    print(&report.in_force);
+    match &report.errors {
+        None => ExitCode::SUCCESS,
+        Some(errors) => {
+            complain(&errors.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Standard output that is closed early, as by `head`, is no failure of ours.
+fn print(text: &str) {
+    drop(writeln!(io::stdout(), "{}", text.trim_end()));
+}
+
+fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{}", text.trim_end()));
+}

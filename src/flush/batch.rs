@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::log::Record;
 use crate::log::entry::{self, Entries, Entry, EntryError};
 use crate::model::component::InvalidComponent;
-use crate::model::{ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, ReportId};
+use crate::model::{
+    ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, ReportId,
+};
 use crate::postgres::copy::{CopyBuffer, RowHead};
 use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 
@@ -36,7 +38,9 @@ pub struct PartitionRows<'a> {
 
 /// A record that passed its checksum and still says nothing sensible.
 #[derive(Debug, thiserror::Error)]
-#[error("the log's record at position {position} cannot be read: {flaw}; `noetl-metrics` of the version that wrote it can")]
+#[error(
+    "the log's record at position {position} cannot be read: {flaw}; `noetl-metrics` of the version that wrote it can"
+)]
 pub struct UnreadableRecord {
     /// The record's position.
     pub position: LogPosition,

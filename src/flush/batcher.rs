@@ -61,7 +61,13 @@ enum Gathered {
 impl Batcher {
     /// A batcher that goes on where `reader` stands. The channel's capacity is how many batches
     /// may wait while one is being committed.
-    pub fn new(reader: Reader, progress: Arc<Progress>, settings: BatchSettings, node: NodeNumber, batches: mpsc::Sender<Batch>) -> Self {
+    pub fn new(
+        reader: Reader,
+        progress: Arc<Progress>,
+        settings: BatchSettings,
+        node: NodeNumber,
+        batches: mpsc::Sender<Batch>,
+    ) -> Self {
         Self { reader, progress, settings, node, batches }
     }
 
@@ -99,7 +105,11 @@ impl Batcher {
     }
 
     /// Gathers until the batch is due or `deadline` has come.
-    fn gather_until(&mut self, batch: &mut Batch, deadline: Instant) -> Result<Gathered, BatcherError> {
+    fn gather_until(
+        &mut self,
+        batch: &mut Batch,
+        deadline: Instant,
+    ) -> Result<Gathered, BatcherError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let full_at = LogPosition::new(batch.from.get() + self.settings.rows_max);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::{Batch, Sink, SinkError};
-use crate::log::Progress;
-use crate::model::LogPosition;
+use super::{Batch, BatchSettings, Batcher, BatcherError, Sink, SinkError};
+use crate::log::{Progress, ReadError, Readers};
+use crate::model::{LogPosition, NodeNumber};
 use crate::registry::Registry;
 use crate::telemetry::Telemetry;
 
@@ -16,9 +16,24 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// Batches that wait while one is being committed: the next is built meanwhile.
+const BATCHES_WAITING: usize = 1;
+
 /// Why the flush cannot go on. Nothing is lost: the log keeps what is not flushed.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
+    /// The log does not hold what the database says comes next.
+    #[error(
+        "the log and the database do not fit together: {0}. Either the database was restored \
+         from a backup, or the log's directory was; see docs/ARCHITECTURE.md, \"Exactly once\""
+    )]
+    Gap(#[from] ReadError),
+    /// The batcher cannot go on.
+    #[error(transparent)]
+    Batcher(#[from] BatcherError),
+    /// The batcher died.
+    #[error("the batcher died: {0}; this is a fault of the server, please report it")]
+    Died(String),
     /// The sink wants a person.
     #[error("{0}")]
     Permanent(String),
@@ -48,7 +63,12 @@ pub struct Flusher<S> {
 
 impl<S: Sink> Flusher<S> {
     /// A flusher into `sink`.
-    pub fn new(sink: S, progress: Arc<Progress>, registry: Arc<Registry>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(
+        sink: S,
+        progress: Arc<Progress>,
+        registry: Arc<Registry>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         Self { sink, progress, registry, telemetry }
     }
 
@@ -68,6 +88,25 @@ impl<S: Sink> Flusher<S> {
         }
     }
 
+    /// Brings everything that is and will be in the log into the sink, from the sink's position
+    /// on, until the log is closed and at its end.
+    pub async fn follow(
+        mut self,
+        readers: Readers,
+        settings: BatchSettings,
+        node: NodeNumber,
+    ) -> Result<(), FlushError> {
+        let position = self.position().await?;
+        let reader = readers.reader(position)?;
+        self.progress.set_flushed(position);
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING);
+        let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
+        let batcher = tokio::task::spawn_blocking(move || batcher.run());
+        self.run(batches).await?;
+        batcher.await.map_err(|error| FlushError::Died(error.to_string()))??;
+        Ok(())
+    }
+
     /// Commits batches until there are no more.
     pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Result<(), FlushError> {
         while let Some(batch) = batches.recv().await {
@@ -85,7 +124,9 @@ impl<S: Sink> Flusher<S> {
                 Ok(committed) => {
                     self.telemetry.flush.commit_seconds.observe(began.elapsed().as_secs_f64());
                     for (key, id) in committed.runtime_ids {
-                        if let Some(component) = self.registry.find(Some(key.component_type()), key.name()) {
+                        if let Some(component) =
+                            self.registry.find(Some(key.component_type()), key.name())
+                        {
                             self.registry.set_runtime_id(&component, id);
                         }
                     }
@@ -120,7 +161,11 @@ impl<S: Sink> Flusher<S> {
         self.telemetry.flush.failures.inc();
         self.telemetry.flush.postgres_up.set(0);
         let wait = backoff.next();
-        tracing::warn!(reason, retry_in_ms = wait.as_millis() as u64, "flush failed; reports are kept in the log");
+        tracing::warn!(
+            reason,
+            retry_in_ms = wait.as_millis() as u64,
+            "flush failed; reports are kept in the log"
+        );
         tokio::time::sleep(wait).await;
     }
 }

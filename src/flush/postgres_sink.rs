@@ -31,8 +31,21 @@ pub struct PostgresSink {
 
 impl PostgresSink {
     /// A sink for the log `log_id` of `node`. Connects when it is first used.
-    pub fn new(options: PgConnectOptions, node: NodeNumber, log_id: Uuid, interval: PartitionInterval) -> Self {
-        Self { options, node, log_id, interval, conn: None, migrated: false, tables: HashMap::new() }
+    pub fn new(
+        options: PgConnectOptions,
+        node: NodeNumber,
+        log_id: Uuid,
+        interval: PartitionInterval,
+    ) -> Self {
+        Self {
+            options,
+            node,
+            log_id,
+            interval,
+            conn: None,
+            migrated: false,
+            tables: HashMap::new(),
+        }
     }
 
     /// The connection, made now if there is none. A failed one is never used again: what a
@@ -45,11 +58,17 @@ impl PostgresSink {
             schema::migrate(&self.options).await?;
             self.migrated = true;
         }
-        connect::connect(&self.options).await.map_err(|error| SinkError::Temporary(error.to_string()))
+        connect::connect(&self.options)
+            .await
+            .map_err(|error| SinkError::Temporary(error.to_string()))
     }
 
     /// The table for the rows of the interval that begins at `start`, made now if need be.
-    async fn table(&mut self, conn: &mut PgConnection, start: PartitionStart) -> Result<String, SinkError> {
+    async fn table(
+        &mut self,
+        conn: &mut PgConnection,
+        start: PartitionStart,
+    ) -> Result<String, SinkError> {
         if let Some(table) = self.tables.get(&start) {
             return Ok(table.clone());
         }
@@ -59,24 +78,41 @@ impl PostgresSink {
         while covered < end {
             covered = partitions::ensure(conn, self.interval, covered).await?.to;
         }
-        let table = if first.from <= start.timestamp() && first.to >= end { first.name } else { PARENT.to_owned() };
+        let table = if first.from <= start.timestamp() && first.to >= end {
+            first.name
+        } else {
+            PARENT.to_owned()
+        };
         self.tables.insert(start, table.clone());
         Ok(table)
     }
 
-    async fn commit_on(&mut self, conn: &mut PgConnection, batch: &Batch) -> Result<Committed, SinkError> {
+    async fn commit_on(
+        &mut self,
+        conn: &mut PgConnection,
+        batch: &Batch,
+    ) -> Result<Committed, SinkError> {
         let mut copies = Vec::new();
         for partition in batch.partitions() {
             copies.push((self.table(conn, partition.start).await?, partition.rows));
         }
-        let temporary = |error: sqlx::Error| SinkError::Temporary(format!("commit a batch: {error}"));
+        let temporary =
+            |error: sqlx::Error| SinkError::Temporary(format!("commit a batch: {error}"));
         let mut transaction = conn.begin().await.map_err(temporary)?;
-        let runtime_ids = definitions::upsert_components(&mut transaction, &batch.components).await?;
+        let runtime_ids =
+            definitions::upsert_components(&mut transaction, &batch.components).await?;
         definitions::upsert_series(&mut transaction, &batch.series).await?;
         for (table, rows) in copies {
             report::copy_rows(&mut transaction, &table, rows.bytes()).await?;
         }
-        node::advance(&mut transaction, self.node, self.log_id, batch.from, batch.to).await?;
+        match node::advance(&mut transaction, self.node, self.log_id, batch.from, batch.to).await {
+            // Whether another process moved it, or an earlier attempt of ours whose answer was
+            // lost, only the position tells.
+            Err(moved @ NodeError::TakenOver { .. }) => {
+                return Err(SinkError::Temporary(moved.to_string()));
+            }
+            outcome => outcome?,
+        }
         transaction.commit().await.map_err(temporary)?;
         Ok(Committed { runtime_ids })
     }

@@ -14,7 +14,10 @@ pub trait Sink: Send + 'static {
     ///
     /// After an error the batch may have been taken all the same (the answer may be what was
     /// lost): [`Sink::position`] tells.
-    fn commit(&mut self, batch: &Batch) -> impl Future<Output = Result<Committed, SinkError>> + Send;
+    fn commit(
+        &mut self,
+        batch: &Batch,
+    ) -> impl Future<Output = Result<Committed, SinkError>> + Send;
 }
 
 /// What a commit brought to light.

@@ -33,6 +33,12 @@ pub enum IngestError {
          try again later, or report by component_name"
     )]
     RegistryAway(String),
+    /// A new component finds no room for its series.
+    #[error(
+        "the server holds its limit of series and takes no new component; known ones go on. Try \
+         again later, report to another server, or raise series-max"
+    )]
+    RegistryFull,
     /// The key came with another body before.
     #[error("this Idempotency-Key came with another body before; use a new key for a new report")]
     KeyReused,
@@ -59,6 +65,7 @@ impl IngestError {
             Self::Lines(_)
             | Self::NoLines
             | Self::RegistryAway(_)
+            | Self::RegistryFull
             | Self::KeyInFlight
             | Self::Log(_)
             | Self::Unsynced(_) => false,
@@ -74,6 +81,7 @@ impl IngestError {
             Self::NothingTaken { .. } => "no_valid_metrics",
             Self::UnknownComponent(_) => "component_not_found",
             Self::RegistryAway(_) => "registry_unavailable",
+            Self::RegistryFull => "registry_full",
             Self::KeyReused => "idempotency_key_reused",
             Self::KeyInFlight => "idempotency_key_in_flight",
             Self::Log(AppendError::OverBudget { .. }) => "log_over_budget",

@@ -25,7 +25,11 @@ impl Ingest {
     /// # Errors
     /// When no line could be taken, and when the log or the server cannot go on; lines before
     /// that may be stored, and a retry finds them.
-    pub async fn report_lines(&self, body: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, IngestError> {
+    pub async fn report_lines(
+        &self,
+        body: &[u8],
+        key: Option<&[u8]>,
+    ) -> Result<Vec<u8>, IngestError> {
         let mut outcome = Outcome::default();
         let mut first_error = None;
         let mut cursor = LineCursor::default();

@@ -19,9 +19,10 @@ use tokio::task::block_in_place;
 use crate::clock::Clock;
 use crate::log::{Appender, Ticket};
 use crate::model::Reject;
-use crate::protocol::DecodeSettings;
+use crate::protocol::{DecodeSettings, answer};
 use crate::registry::{
-    BodyDigest, ComponentLoader, KeyDigest, KeyMemory, KeyState, LoadOutcome, PartitionWindow, Registry,
+    BodyDigest, ComponentLoader, KeyDigest, KeyMemory, KeyState, LoadOutcome, PartitionWindow,
+    Registry,
 };
 use crate::telemetry::Telemetry;
 pub use error::IngestError;
@@ -91,7 +92,11 @@ impl Ingest {
 
     /// Takes the report in `document` and returns the body of the answer once it is synced.
     /// `key` is the client's idempotency key.
-    pub async fn report(&self, document: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, IngestError> {
+    pub async fn report(
+        &self,
+        document: &[u8],
+        key: Option<&[u8]>,
+    ) -> Result<Vec<u8>, IngestError> {
         let key = key.map(|key| KeyDigest::new(key, 0));
         let logged = self.log(document, key).await?;
         self.synced(logged).await
@@ -116,7 +121,14 @@ impl Ingest {
         match self.parts.keys.claim(key, body, now_s) {
             KeyState::Repeat(answer) => {
                 let ticket = self.parts.appender.barrier()?;
-                Ok(Logged { ticket, answer: answer.into(), stored: 0, repeated: 0, rejects: Vec::new() })
+                let repeated = answer::read_inserted(&answer);
+                Ok(Logged {
+                    ticket,
+                    answer: answer.into(),
+                    stored: 0,
+                    repeated,
+                    rejects: Vec::new(),
+                })
             }
             KeyState::InFlight => Err(IngestError::KeyInFlight),
             KeyState::OtherBody => Err(IngestError::KeyReused),
@@ -131,7 +143,11 @@ impl Ingest {
     }
 
     /// Decodes and appends, having the component loaded first where that is needed.
-    async fn submit(&self, document: &[u8], key: Option<(KeyDigest, BodyDigest)>) -> Result<Logged, IngestError> {
+    async fn submit(
+        &self,
+        document: &[u8],
+        key: Option<(KeyDigest, BodyDigest)>,
+    ) -> Result<Logged, IngestError> {
         let mut loaded = None;
         loop {
             let step = if document.len() < BLOCKING_BYTES {
@@ -146,9 +162,15 @@ impl Ingest {
         }
     }
 
-    fn step(&self, document: &[u8], key: Option<(KeyDigest, BodyDigest)>, loaded: Option<LoadOutcome>) -> Result<Step, IngestError> {
+    fn step(
+        &self,
+        document: &[u8],
+        key: Option<(KeyDigest, BodyDigest)>,
+        loaded: Option<LoadOutcome>,
+    ) -> Result<Step, IngestError> {
         let mut workspace = self.workspaces.take();
-        let step = submit::submit(&self.parts, &self.settings, &mut workspace, document, key, loaded);
+        let step =
+            submit::submit(&self.parts, &self.settings, &mut workspace, document, key, loaded);
         self.workspaces.put(workspace);
         step
     }

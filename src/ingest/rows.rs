@@ -17,8 +17,8 @@ const KEPT_ROWS_MAX: usize = 64;
 
 /// The rows of one report. Reused: [`RowBuilder::clear`] keeps the memory.
 #[derive(Debug, Default)]
-pub struct RowBuilder {
-    rows: Vec<Box<Row>>,
+pub(super) struct RowBuilder {
+    rows: Vec<Row>,
     used: usize,
     /// The row that takes a group's next sample, for groups other than the last row's.
     open: HashMap<GroupId, usize, RandomState>,
@@ -26,7 +26,7 @@ pub struct RowBuilder {
 
 /// One row in the making.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     group: GroupId,
     first: Timestamp,
     last: Timestamp,
@@ -37,13 +37,13 @@ pub struct Row {
 
 impl RowBuilder {
     /// Removes all rows.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.used = 0;
         self.open.clear();
     }
 
     /// Gives back the memory that an unusually large report took.
-    pub fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.clear();
         self.rows.truncate(KEPT_ROWS_MAX);
         self.open.shrink_to(KEPT_ROWS_MAX);
@@ -51,7 +51,7 @@ impl RowBuilder {
 
     /// Adds a sample; `false` when the report holds the very same one already.
     #[inline]
-    pub fn push(&mut self, place: Placement, timestamp: Timestamp, value: f64) -> bool {
+    pub(super) fn push(&mut self, place: Placement, timestamp: Timestamp, value: f64) -> bool {
         let at = match self.used.checked_sub(1) {
             Some(last) if self.rows[last].group == place.group => Some(last),
             Some(_) => self.open.get(&place.group).copied(),
@@ -70,7 +70,7 @@ impl RowBuilder {
 
     fn begin(&mut self, place: Placement, timestamp: Timestamp, value: f64) {
         if self.used == self.rows.len() {
-            self.rows.push(Box::new(Row::empty(place.group, timestamp)));
+            self.rows.push(Row::empty(place.group, timestamp));
         }
         let row = &mut self.rows[self.used];
         (row.group, row.first, row.last, row.present) = (place.group, timestamp, timestamp, 0);
@@ -84,8 +84,8 @@ impl RowBuilder {
     }
 
     /// The rows, in the order in which they were begun.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
-        self.rows[..self.used].iter().map(Box::as_ref)
+    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
+        self.rows[..self.used].iter()
     }
 }
 
@@ -111,7 +111,8 @@ impl Row {
     fn add(&mut self, place: Placement, timestamp: Timestamp, value: f64) -> Added {
         let at = place.slot.index();
         if self.present >> at & 1 == 1 {
-            let same = self.timestamps[at] == timestamp && self.values[at].to_bits() == value.to_bits();
+            let same =
+                self.timestamps[at] == timestamp && self.values[at].to_bits() == value.to_bits();
             return if same { Added::Repeat } else { Added::No };
         }
         let (first, last) = (self.first.min(timestamp), self.last.max(timestamp));
@@ -132,24 +133,24 @@ impl Row {
     }
 
     /// The group whose values these are.
-    pub fn group(&self) -> GroupId {
+    pub(super) fn group(&self) -> GroupId {
         self.group
     }
 
     /// The row's time: that of its earliest sample.
-    pub fn timestamp(&self) -> Timestamp {
+    pub(super) fn timestamp(&self) -> Timestamp {
         self.first
     }
 
     /// Bit n is set when the row has a value for slot n.
-    pub fn present(&self) -> u64 {
+    pub(super) fn present(&self) -> u64 {
         self.present
     }
 
     /// Puts the present values into `values` and, per value, its time after the row's in
     /// microseconds into `offsets_us`, both in the order of their slots. Says whether any
     /// offset is not 0.
-    pub fn pack(&self, values: &mut Vec<f64>, offsets_us: &mut Vec<u32>) -> bool {
+    pub(super) fn pack(&self, values: &mut Vec<f64>, offsets_us: &mut Vec<u32>) -> bool {
         values.clear();
         values.extend(slots(self.present).map(|at| self.values[at]));
         offsets_us.clear();
@@ -238,10 +239,7 @@ mod tests {
         );
         check(
             &[(1, 0, 0, 1.0), (2, 0, 0, 2.0), (1, 1, 0, 3.0), (2, 1, 0, 4.0)],
-            &vec![
-                (1, 0, vec![(0, 0, 1.0), (1, 0, 3.0)]),
-                (2, 0, vec![(0, 0, 2.0), (1, 0, 4.0)]),
-            ],
+            &vec![(1, 0, vec![(0, 0, 1.0), (1, 0, 3.0)]), (2, 0, vec![(0, 0, 2.0), (1, 0, 4.0)])],
         );
     }
 

@@ -8,12 +8,15 @@ use super::{IngestError, IngestParts, IngestSettings, Logged};
 use crate::log::entry;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
 use crate::model::{ComponentKey, Reject, RejectKind, SampleBatch, Timestamp};
-use crate::protocol::{ComponentRef, ReportError};
 use crate::protocol::answer::{self, Accepted};
-use crate::registry::{AdmittedSpan, BodyDigest, Component, ComponentState, Interned, KeyDigest, LastValue, LoadOutcome, LookupKey, Placement};
+use crate::protocol::{ComponentRef, ReportError};
+use crate::registry::{
+    AdmittedSpan, BodyDigest, Component, ComponentState, Interned, KeyDigest, LastValue,
+    LoadOutcome, LookupKey, Placement,
+};
 
 /// An answer longer than this is not kept with its key; the retry is told the numbers alone.
-const KEPT_ANSWER_BYTES_MAX: usize = 4096;
+const KEPT_ANSWER_BYTES_MAX: usize = 512;
 
 /// What came of an attempt.
 pub(super) enum Step {
@@ -34,7 +37,8 @@ pub(super) fn submit(
     loaded: Option<LoadOutcome>,
 ) -> Result<Step, IngestError> {
     let now = parts.clock.now();
-    let Workspace { decoder, document: copy, entries, rows, payload, values, offsets_us } = workspace;
+    let Workspace { decoder, document: copy, entries, rows, payload, values, offsets_us } =
+        workspace;
     copy.clear();
     copy.extend_from_slice(document);
     let decoded = decoder.decode(copy, now, &settings.decode)?;
@@ -56,7 +60,8 @@ pub(super) fn submit(
         // Whatever the load brought: what is still unknown is treated as new.
         state.assume_complete();
     }
-    let mut report = Report { parts, component: &component, now, now_s: now.seconds(), payload, rows };
+    let mut report =
+        Report { parts, component: &component, now, now_s: now.seconds(), payload, rows };
     let mark = state.mark();
     let Some(placed) = report.place(&mut state, batch, entries) else {
         parts.registry.roll_back(&mut state, mark);
@@ -68,8 +73,15 @@ pub(super) fn submit(
     report.encode_rows(values, offsets_us);
     let answer = render_answer(&component, placed.taken, &batch.rejects);
     if let Some((key, body)) = key {
-        let kept = if answer.len() <= KEPT_ANSWER_BYTES_MAX { &answer } else { &render_answer(&component, placed.taken, &[]) };
-        entry::encode_key(report.payload, &entry::Key { key: key.bytes(), body_digest: *body.bytes(), answer: kept });
+        let kept = if answer.len() <= KEPT_ANSWER_BYTES_MAX {
+            &answer
+        } else {
+            &render_answer(&component, placed.taken, &[])
+        };
+        entry::encode_key(
+            report.payload,
+            &entry::Key { key: key.bytes(), body_digest: *body.bytes(), answer: kept },
+        );
     }
     let appended = if report.payload.is_empty() {
         parts.appender.barrier()
@@ -120,7 +132,12 @@ struct Placed {
 impl Report<'_> {
     /// Finds a place for every sample, and writes new definitions to the payload; `None` when
     /// the component must be loaded first.
-    fn place(&mut self, state: &mut ComponentState, batch: &mut SampleBatch, entries: &mut Vec<u32>) -> Option<Placed> {
+    fn place(
+        &mut self,
+        state: &mut ComponentState,
+        batch: &mut SampleBatch,
+        entries: &mut Vec<u32>,
+    ) -> Option<Placed> {
         self.payload.clear();
         self.rows.clear();
         entries.clear();
@@ -132,7 +149,13 @@ impl Report<'_> {
         let SampleBatch { arena, samples, rejects } = batch;
         for (nth, sample) in samples.iter().enumerate() {
             let definition = &arena[sample.series.start as usize..sample.series.end as usize];
-            let interned = self.parts.registry.intern(state, nth, definition, sample.identity_bytes as usize, self.now_s);
+            let interned = self.parts.registry.intern(
+                state,
+                nth,
+                definition,
+                sample.identity_bytes as usize,
+                self.now_s,
+            );
             let (entry, place) = match interned {
                 Interned::Known(entry, place) => (entry, place),
                 Interned::New(entry, place) | Interned::Redefined(entry, place) => {
@@ -161,7 +184,13 @@ impl Report<'_> {
     }
 
     /// Makes the samples the last values of their series, and new metadata theirs.
-    fn accept(&self, state: &mut ComponentState, batch: &SampleBatch, entries: &[u32], redefined: &[(usize, usize)]) {
+    fn accept(
+        &self,
+        state: &mut ComponentState,
+        batch: &SampleBatch,
+        entries: &[u32],
+        redefined: &[(usize, usize)],
+    ) {
         for (sample, &entry) in batch.samples.iter().zip(entries) {
             if entry != REJECTED {
                 let last = LastValue { timestamp: sample.timestamp, value: sample.value };
@@ -175,23 +204,29 @@ impl Report<'_> {
 
     fn encode_component(&mut self) {
         let key = self.component.key();
-        entry::encode_component(self.payload, &entry::Component {
-            runtime_id: self.component.runtime_id(),
-            component_type: key.component_type(),
-            name: key.name(),
-            first_seen: self.now,
-        });
+        entry::encode_component(
+            self.payload,
+            &entry::Component {
+                runtime_id: self.component.runtime_id(),
+                component_type: key.component_type(),
+                name: key.name(),
+                first_seen: self.now,
+            },
+        );
     }
 
     fn encode_series(&mut self, place: Placement, definition: &[u8]) {
         let key = self.component.key();
-        entry::encode_series(self.payload, &entry::SeriesSlot {
-            group: place.group,
-            slot: place.slot,
-            component_type: key.component_type(),
-            name: key.name(),
-            definition,
-        });
+        entry::encode_series(
+            self.payload,
+            &entry::SeriesSlot {
+                group: place.group,
+                slot: place.slot,
+                component_type: key.component_type(),
+                name: key.name(),
+                definition,
+            },
+        );
     }
 
     fn encode_rows(&mut self, values: &mut Vec<f64>, offsets_us: &mut Vec<u32>) {
@@ -245,7 +280,12 @@ fn find_component(
             Ok(Found::Load(LookupKey::Name { component_type, name: name.into() }))
         }
         (None, ComponentRef::RuntimeId(id)) => Ok(Found::Load(LookupKey::Id(id))),
-        (Some(_), ComponentRef::Named { component_type, name }) if !settings.require_registration => {
+        (Some(_), ComponentRef::Named { component_type, name })
+            if !settings.require_registration =>
+        {
+            if parts.registry.is_full() {
+                return Err(IngestError::RegistryFull);
+            }
             let component_type = component_type.unwrap_or(DEFAULT_COMPONENT_TYPE);
             let key = ComponentKey::new(component_type, name).map_err(ReportError::from)?;
             Ok(Found::Component(parts.registry.find_or_insert(key)))
@@ -256,10 +296,7 @@ fn find_component(
 }
 
 fn lookup_key(key: &ComponentKey) -> LookupKey {
-    LookupKey::Name {
-        component_type: Some(key.component_type().into()),
-        name: key.name().into(),
-    }
+    LookupKey::Name { component_type: Some(key.component_type().into()), name: key.name().into() }
 }
 
 /// Moves the samples whose partition neither exists nor may be made to the rejects.
@@ -293,9 +330,10 @@ fn nothing_taken(parts: &IngestParts, batch: &SampleBatch) -> IngestError {
     count_rejects(parts, &batch.rejects);
     let mut answer = Vec::new();
     answer::write_nothing_taken(&mut answer, &batch.rejects);
-    let first_reason = batch.rejects.first().map_or(String::new(), |reject| {
-        format!("metric {}: {}", reject.index, reject.reason)
-    });
+    let first_reason = batch
+        .rejects
+        .first()
+        .map_or(String::new(), |reject| format!("metric {}: {}", reject.index, reject.reason));
     IngestError::NothingTaken { first_reason, answer }
 }
 
@@ -307,7 +345,8 @@ fn count_rejects(parts: &IngestParts, rejects: &[Reject]) {
 
 fn render_answer(component: &Component, metrics_inserted: usize, rejects: &[Reject]) -> Vec<u8> {
     let mut answer = Vec::with_capacity(96);
-    let accepted = Accepted { runtime_id: component.runtime_id(), metrics_inserted, durable: true, rejects };
+    let accepted =
+        Accepted { runtime_id: component.runtime_id(), metrics_inserted, durable: true, rejects };
     answer::write_accepted(&mut answer, &accepted);
     answer
 }

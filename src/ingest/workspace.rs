@@ -44,16 +44,16 @@ impl Workspace {
 /// Workspaces that nobody uses at the moment.
 #[derive(Debug, Default)]
 pub(super) struct WorkspacePool {
-    free: Mutex<Vec<Box<Workspace>>>,
+    free: Mutex<Vec<Workspace>>,
 }
 
 impl WorkspacePool {
-    pub(super) fn take(&self) -> Box<Workspace> {
+    pub(super) fn take(&self) -> Workspace {
         let free = self.free.lock().pop();
         free.unwrap_or_default()
     }
 
-    pub(super) fn put(&self, mut workspace: Box<Workspace>) {
+    pub(super) fn put(&self, mut workspace: Workspace) {
         workspace.trim();
         let mut free = self.free.lock();
         if free.len() < POOLED_MAX {

@@ -220,8 +220,16 @@ impl Log {
     /// A reader whose first record is the one that holds row `from`; it follows the log as it
     /// grows.
     pub fn reader(&self, from: LogPosition) -> Result<Reader, ReadError> {
-        let synced = self.progress.synced();
-        Reader::open(Arc::clone(&self.disk), Arc::clone(&self.catalog), from, synced)
+        self.readers().reader(from)
+    }
+
+    /// What makes readers without holding the log itself.
+    pub fn readers(&self) -> Readers {
+        Readers {
+            disk: Arc::clone(&self.disk),
+            catalog: Arc::clone(&self.catalog),
+            progress: Arc::clone(&self.progress),
+        }
     }
 
     /// How far the log is.
@@ -257,6 +265,23 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Makes readers of a log, also after it was closed.
+#[derive(Clone)]
+pub struct Readers {
+    disk: Arc<dyn Disk>,
+    catalog: Arc<Catalog>,
+    progress: Arc<Progress>,
+}
+
+impl Readers {
+    /// A reader whose first record is the one that holds row `from`; it follows the log as it
+    /// grows.
+    pub fn reader(&self, from: LogPosition) -> Result<Reader, ReadError> {
+        let synced = self.progress.synced();
+        Reader::open(Arc::clone(&self.disk), Arc::clone(&self.catalog), from, synced)
     }
 }
 

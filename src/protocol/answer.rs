@@ -73,6 +73,13 @@ pub fn write_accepted_lines(out: &mut Vec<u8>, accepted: &AcceptedLines<'_>) {
     out.push(b'}');
 }
 
+/// How many samples an answer of [`write_accepted`] said were taken: 0 for other bytes.
+pub fn read_inserted(answer: &[u8]) -> usize {
+    let value: Option<serde_json::Value> = serde_json::from_slice(answer).ok();
+    let inserted = value.and_then(|value| value.get("metrics_inserted")?.as_u64());
+    inserted.and_then(|inserted| usize::try_from(inserted).ok()).unwrap_or(0)
+}
+
 /// Appends an error; `code` is stable, `detail` is one sentence a person can act on.
 pub fn write_error(out: &mut Vec<u8>, code: &str, detail: &str) {
     write_error_open(out, code, detail);

@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod compression;
 pub mod ndjson;
+pub mod parameters;
 mod quoted;
 pub mod report;
 pub mod timestamp;

@@ -21,9 +21,9 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::cursor::Cursor;
-use super::parameters;
 use super::range::TimeRange;
 use crate::model::{MetricType, RuntimeId, Timestamp};
+use crate::protocol::parameters;
 use crate::protocol::timestamp::{self, InvalidTimestamp};
 
 /// The largest `limit`, in samples.

@@ -14,7 +14,6 @@ pub mod cursor;
 pub mod error;
 pub mod filter;
 mod page;
-mod parameters;
 mod range;
 mod render;
 pub mod run;

@@ -20,7 +20,12 @@ const COMPONENTS_MAX: u32 = 500_000;
 
 /// Fills `registry` with the components that were seen since `since`, the latest first, up to
 /// its limit of series.
-pub async fn fill(conn: &mut PgConnection, registry: &Registry, since: Timestamp, now: Timestamp) -> Result<DatabaseRecovery, StoredError> {
+pub async fn fill(
+    conn: &mut PgConnection,
+    registry: &Registry,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<DatabaseRecovery, StoredError> {
     let limits = LoadLimits { components_max: COMPONENTS_MAX, series_max: registry.series_max() };
     let mut pages = stored::components_since(conn, since, limits).await?;
     let mut recovered = DatabaseRecovery::default();

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::model::{ComponentKey, StoredComponent};
-use crate::postgres::stored::{self, StoredError};
 use crate::postgres::connect;
+use crate::postgres::stored::{self, StoredError};
 use crate::registry::{LoadOutcome, LoadRequest, LookupKey, Registry};
 
 /// Requests that one round of queries answers.
@@ -33,7 +33,12 @@ pub struct Loader {
 
 impl Loader {
     /// A loader that reads from the database of `options`. Connects when it is first asked.
-    pub fn new(options: PgConnectOptions, registry: Arc<Registry>, clock: Arc<dyn Clock>, requests: mpsc::Receiver<LoadRequest>) -> Self {
+    pub fn new(
+        options: PgConnectOptions,
+        registry: Arc<Registry>,
+        clock: Arc<dyn Clock>,
+        requests: mpsc::Receiver<LoadRequest>,
+    ) -> Self {
         Self { options, registry, clock, requests, conn: None, away_until: None }
     }
 
@@ -44,12 +49,15 @@ impl Loader {
             let loaded = self.load(&round).await;
             for request in round.drain(..) {
                 let outcome = match &loaded {
-                    Some(components) if components.iter().any(|one| request.key.names(one)) => LoadOutcome::Loaded,
+                    Some(components) if components.iter().any(|one| request.key.names(one)) => {
+                        LoadOutcome::Loaded
+                    }
                     Some(_) => LoadOutcome::Absent,
                     None => LoadOutcome::Unavailable,
                 };
-                // Who asked may have gone; then the answer is nobody's.
-                drop(request.reply.send(outcome));
+                if request.reply.send(outcome).is_err() {
+                    tracing::trace!("a load was not waited for");
+                }
             }
         }
     }
@@ -94,7 +102,11 @@ enum QueryError {
     Stored(#[from] StoredError),
 }
 
-async fn query(conn: &mut Option<PgConnection>, options: &PgConnectOptions, round: &[LoadRequest]) -> Result<Vec<StoredComponent>, QueryError> {
+async fn query(
+    conn: &mut Option<PgConnection>,
+    options: &PgConnectOptions,
+    round: &[LoadRequest],
+) -> Result<Vec<StoredComponent>, QueryError> {
     let conn = match conn {
         Some(conn) => conn,
         empty => empty.insert(connect::connect(options).await?),
@@ -104,7 +116,9 @@ async fn query(conn: &mut Option<PgConnection>, options: &PgConnectOptions, roun
     let mut found = Vec::new();
     for request in round {
         match &request.key {
-            LookupKey::Name { component_type: Some(component_type), name } => keys.extend(ComponentKey::new(component_type, name)),
+            LookupKey::Name { component_type: Some(component_type), name } => {
+                keys.extend(ComponentKey::new(component_type, name));
+            }
             LookupKey::Name { component_type: None, name } => names.push(name),
             LookupKey::Id(id) => found.extend(stored::component_by_id(conn, *id).await?),
         }

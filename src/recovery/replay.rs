@@ -12,7 +12,9 @@ use foldhash::fast::RandomState;
 use crate::log::Record;
 use crate::log::entry::{self, Entries, Entry, EntryError};
 use crate::model::{ComponentKey, GroupId, SLOTS_PER_GROUP, Slot, StoredSeries, Timestamp};
-use crate::registry::{BodyDigest, Component, KeyDigest, KeyMemory, LastValue, PartitionWindow, Registry};
+use crate::registry::{
+    BodyDigest, Component, KeyDigest, KeyMemory, LastValue, PartitionWindow, Registry,
+};
 
 /// Where the log is replayed to.
 pub struct Replay<'a> {
@@ -45,10 +47,23 @@ const NO_ENTRY: u32 = u32::MAX;
 
 impl<'a> Replay<'a> {
     /// A replay on top of what `registry` has already.
-    pub fn new(registry: &'a Registry, keys: &'a KeyMemory, window: &'a PartitionWindow, now: Timestamp) -> Self {
-        let mut replay = Self { registry, keys, window, now, groups: HashMap::default(), replayed: Replayed::default() };
+    pub fn new(
+        registry: &'a Registry,
+        keys: &'a KeyMemory,
+        window: &'a PartitionWindow,
+        now: Timestamp,
+    ) -> Self {
+        let mut replay = Self {
+            registry,
+            keys,
+            window,
+            now,
+            groups: HashMap::default(),
+            replayed: Replayed::default(),
+        };
         for component in registry.all() {
-            let places: Vec<_> = component.lock().series().map(|series| (series.group, series.slot)).collect();
+            let places: Vec<_> =
+                component.lock().series().map(|series| (series.group, series.slot)).collect();
             for (entry, (group, slot)) in places.into_iter().enumerate() {
                 replay.note(&component, group, slot, entry);
             }
@@ -96,7 +111,11 @@ impl<'a> Replay<'a> {
         let Ok(key) = ComponentKey::new(series.component_type, series.name) else { return };
         let component = self.registry.find_or_insert(key);
         component.lock().set_announced();
-        let stored = StoredSeries { group: series.group, slot: series.slot, definition: series.definition.into() };
+        let stored = StoredSeries {
+            group: series.group,
+            slot: series.slot,
+            definition: series.definition.into(),
+        };
         if let Some(entry) = self.registry.restore_series(&component, &stored, self.now.seconds()) {
             self.note(&component, series.group, series.slot, entry);
         }

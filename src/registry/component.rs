@@ -38,6 +38,9 @@ pub struct ComponentState {
     pub(super) evicted: bool,
     /// Idle series were let go; an unknown series may be one of them.
     partial: bool,
+    /// All that PostgreSQL had of the component was read. Only then may its groups be gone on
+    /// with: the log alone tells of some slots and not of others.
+    stored_known: bool,
     /// No definition of this component stands in the log at or after this position.
     defined_until: LogPosition,
     metadata_changed_s: u32,
@@ -247,7 +250,9 @@ impl ComponentState {
         node: NodeNumber,
         now_s: u32,
     ) -> Option<(usize, bool)> {
-        OpenGroup::learn(&mut self.open_group, node, series.group, series.slot);
+        if self.stored_known {
+            OpenGroup::learn(&mut self.open_group, node, series.group, series.slot);
+        }
         let definition = &*series.definition;
         let identity_bytes = SeriesDefinition::parse(definition)?.identity_bytes();
         let known = self.table.get(&definition[..identity_bytes]);
@@ -263,10 +268,12 @@ impl ComponentState {
         Some((at, known.is_none()))
     }
 
-    /// Declares that all that is stored of the component is in memory (again).
-    pub(super) fn complete(&mut self) {
+    /// Declares that what PostgreSQL has of the component is being read: what is restored from
+    /// now on is all there is.
+    pub(super) fn begin_restore(&mut self) {
         self.partial = false;
         self.announced = true;
+        self.stored_known = true;
     }
 
     /// Treats what is unknown as new from now on, though it may be stored: a further slot for a

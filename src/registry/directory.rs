@@ -67,6 +67,11 @@ impl Registry {
         self.budget.used.load(Ordering::Relaxed)
     }
 
+    /// Whether no further series finds room, and so no further component either.
+    pub fn is_full(&self) -> bool {
+        self.series_count() >= self.series_max() || self.component_count() >= self.series_max()
+    }
+
     /// How many series may be in memory.
     pub fn series_max(&self) -> usize {
         self.budget.limit
@@ -157,10 +162,10 @@ impl Registry {
         let component = self.insert(stored.key.clone(), Some(stored.runtime_id));
         self.set_runtime_id(&component, stored.runtime_id);
         component.touch(stored.last_heartbeat.seconds());
+        component.lock().begin_restore();
         for series in &stored.series {
             self.restore_series(&component, series, now_s);
         }
-        component.lock().complete();
         component
     }
 

@@ -72,16 +72,25 @@ impl OpenGroup {
         Some((group.id, slot))
     }
 
-    /// Learns of a stored (group, slot): the newest own group goes on after its last slot.
+    /// Learns of a stored (group, slot), told in ascending order of both. The newest own group
+    /// goes on after its last slot; one with a slot missing is never appended to, for the
+    /// missing one may be taken.
     pub(super) fn learn(open: &mut Option<Self>, node: NodeNumber, group: GroupId, slot: Slot) {
         if group.node() != node {
             return;
         }
-        let next_slot = slot.get() + 1;
+        const FULL: u8 = SLOTS_PER_GROUP as u8;
         match open {
             Some(known) if known.id > group => {}
-            Some(known) if known.id == group => known.next_slot = known.next_slot.max(next_slot),
-            _ => *open = Some(Self { id: group, next_slot }),
+            Some(known) if known.id == group => match slot.get() {
+                next if next == known.next_slot => known.next_slot += 1,
+                next if next > known.next_slot => known.next_slot = FULL,
+                _ => {}
+            },
+            _ => {
+                let next_slot = if slot.get() == 0 { 1 } else { FULL };
+                *open = Some(Self { id: group, next_slot });
+            }
         }
     }
 }
@@ -116,7 +125,7 @@ mod tests {
         let mut open = None;
         OpenGroup::learn(&mut open, node(3), GroupId::new(node(4), 9), Slot::new(0).unwrap());
         assert!(open.is_none());
-        for (counter, slot) in [(7, 3), (8, 1), (7, 9), (8, 0)] {
+        for (counter, slot) in [(7, 0), (8, 0), (8, 1), (7, 1), (8, 0)] {
             OpenGroup::learn(
                 &mut open,
                 node(3),
@@ -126,5 +135,23 @@ mod tests {
         }
         let (group, slot) = OpenGroup::take_slot(&mut open, &ids).unwrap();
         assert_eq!((group.counter(), slot.get()), (8, 2), "the newest own group goes on");
+    }
+
+    #[test]
+    fn a_group_with_a_hole_is_never_appended_to() {
+        for slots in [[2, 3].as_slice(), &[0, 1, 3], &[0, 2, 1]] {
+            let ids = GroupIds::new(node(3), 10..12);
+            let mut open = None;
+            for slot in slots {
+                OpenGroup::learn(
+                    &mut open,
+                    node(3),
+                    GroupId::new(node(3), 7),
+                    Slot::new(*slot).unwrap(),
+                );
+            }
+            let (group, _) = OpenGroup::take_slot(&mut open, &ids).unwrap();
+            assert_eq!(group.counter(), 10, "after {slots:?} a new group begins");
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// beneath the two other modules of rank 0.
 const LAYERS: &[&[&str]] = &[
     &["model"],
-    &["clock", "telemetry"],
+    &["clock", "shutdown", "telemetry"],
     &["protocol", "registry", "log", "postgres"],
     &["recovery", "ingest", "flush", "query", "exposition"],
     &["jobs"],

@@ -6,7 +6,7 @@
 
 /// Splits at `&` and the first `=`; the name stays as it was sent, for the known ones need no
 /// encoding. Empty parts, as in `a=1&&b=2`, are passed over.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -14,7 +14,7 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The text behind `+` and `%XX`; `None` when it is not properly encoded UTF-8.
-pub(super) fn decode(encoded: &str) -> Option<String> {
+pub fn decode(encoded: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded.as_bytes();
     while let [first, tail @ ..] = rest {

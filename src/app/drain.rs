@@ -1,0 +1,131 @@
+//! From a running server to its end.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout_at};
+
+use super::{AppError, Running};
+
+/// What was left when the server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Rows in the log that are not in PostgreSQL; the next start brings them there.
+    pub rows_left: u64,
+    /// Connections that were cut off.
+    pub connections_cut: usize,
+}
+
+/// How long PostgreSQL may take to stop once everything else has ended.
+const POSTGRES_STOP: Duration = Duration::from_secs(60);
+
+/// SIGTERM or SIGINT, as often as they come.
+pub(super) struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+impl Running {
+    /// Runs until a signal, or until the flush or PostgreSQL give up, and drains.
+    pub(super) async fn run(mut self, signals: &mut Signals) -> Result<Drained, AppError> {
+        let failure = tokio::select! {
+            () = signals.next() => None,
+            ended = &mut self.flush => Some(flush_failure(ended)),
+            failed = postgres_failure(&mut self.postgres) => Some(failed),
+            ended = &mut self.server => Some(AppError::Died(format!("the port closed: {ended:?}"))),
+        };
+        if let Some(failure) = &failure {
+            tracing::error!(error = %failure, "stopping");
+        }
+        let flush_ended = self.flush.is_finished();
+        let drained = self.drain(signals, flush_ended).await;
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(drained),
+        }
+    }
+
+    async fn drain(mut self, signals: &mut Signals, flush_ended: bool) -> Drained {
+        tracing::info!("stopping: finishing requests, syncing the log, flushing");
+        let deadline = Instant::now() + self.drain_timeout;
+        self.api.drain();
+        self.stop.stop();
+        let connections_cut = if self.server.is_finished() {
+            0
+        } else {
+            within(deadline, signals, &mut self.server).await.and_then(Result::ok).unwrap_or(0)
+        };
+        let log = self.log;
+        let closing = tokio::task::spawn_blocking(move || log.close());
+        match within(deadline, signals, closing).await {
+            Some(Ok(Ok(_))) => {}
+            Some(failed) => tracing::error!(?failed, "the log did not close well"),
+            None => tracing::error!("the log did not close in time"),
+        }
+        if !flush_ended && within(deadline, signals, &mut self.flush).await.is_none() {
+            self.flush.abort();
+        }
+        for job in &mut self.jobs {
+            job.abort();
+        }
+        self.stop_postgres.stop();
+        if let Some(postgres) = self.postgres.take_if(|postgres| !postgres.is_finished()) {
+            match timeout_at(Instant::now() + POSTGRES_STOP, postgres).await {
+                Ok(Ok(Ok(()))) => {}
+                failed => tracing::error!(?failed, "PostgreSQL did not stop well"),
+            }
+        }
+        let rows_left = self.progress.synced().get().saturating_sub(self.progress.flushed().get());
+        Drained { rows_left, connections_cut }
+    }
+}
+
+/// The outcome of `work`, unless the deadline or a signal comes first.
+async fn within<T>(
+    deadline: Instant,
+    signals: &mut Signals,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        outcome = timeout_at(deadline, work) => outcome.ok(),
+        () = signals.next() => None,
+    }
+}
+
+fn flush_failure(ended: Result<Result<(), crate::flush::FlushError>, JoinError>) -> AppError {
+    match ended {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) => AppError::Died("the flush ended".to_owned()),
+        Err(error) => AppError::Died(format!("the flush: {error}")),
+    }
+}
+
+/// Resolves when the embedded PostgreSQL is given up; never where there is none.
+async fn postgres_failure(
+    postgres: &mut Option<
+        tokio::task::JoinHandle<Result<(), crate::postgres::embedded::EmbeddedError>>,
+    >,
+) -> AppError {
+    match postgres {
+        None => std::future::pending().await,
+        Some(task) => match task.await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(())) => AppError::Died("the supervision of PostgreSQL ended".to_owned()),
+            Err(error) => AppError::Died(format!("the supervision of PostgreSQL: {error}")),
+        },
+    }
+}

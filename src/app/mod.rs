@@ -1,0 +1,94 @@
+//! Builds the server, runs it, drains it. Every task and thread has its owner here.
+//!
+//! The order of the start: port, log identity, PostgreSQL, memory from PostgreSQL, memory from
+//! the log, then everything at once. The order of the end: stop taking, answer what is in
+//! progress, sync the log, flush, stop the jobs, stop PostgreSQL; past the deadline, or at a
+//! second signal, say what was left in the log and go.
+
+mod database;
+mod drain;
+mod logging;
+mod start;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+pub use drain::Drained;
+use drain::Signals;
+pub use logging::init_logging;
+use start::Running;
+
+use crate::config::Settings;
+
+use crate::flush::FlushError;
+use crate::http::BindError;
+use crate::jobs::UpkeepError;
+use crate::log::{IdentityError, OpenError};
+use crate::postgres::connect::{ConnectError, InvalidDatabaseUrl};
+use crate::postgres::embedded::EmbeddedError;
+use crate::postgres::node::NodeError;
+use crate::postgres::schema::SchemaError;
+
+/// Runs the server until SIGTERM or SIGINT. Says on standard error when it is ready.
+pub async fn serve(settings: &Settings) -> Result<Drained, AppError> {
+    let mut signals = Signals::new().map_err(AppError::Signals)?;
+    let running = tokio::select! {
+        started = Running::start(settings) => started?,
+        () = signals.next() => return Err(AppError::Interrupted),
+    };
+    // A closed standard error must not end a server that works.
+    drop(writeln!(io::stderr(), "{}", running.ready_line()));
+    running.run(&mut signals).await
+}
+
+/// Why the server did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data directory cannot be made or used.
+    #[error("use the data directory {}: {source}; choose another with --data-dir", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The port is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The embedded PostgreSQL does not run.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The database's URL is none.
+    #[error(transparent)]
+    Url(#[from] InvalidDatabaseUrl),
+    /// The embedded PostgreSQL runs and does not answer.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The schema is not one that this binary can use.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// This server could not be registered.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The log's identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The partitions could not be made.
+    #[error(transparent)]
+    Partitions(#[from] UpkeepError),
+    /// The flush cannot go on; what was acknowledged is in the log.
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+    /// Signals cannot be received.
+    #[error("listen for signals: {0}")]
+    Signals(io::Error),
+    /// A signal came before the server was ready.
+    #[error("stopped before the server was ready")]
+    Interrupted,
+    /// A task died of a fault of the server.
+    #[error("a task of the server died: {0}; this is a fault, please report it")]
+    Died(String),
+}

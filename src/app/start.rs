@@ -1,0 +1,275 @@
+//! From the configuration to a running server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
+
+use super::AppError;
+use super::database::StartedDatabase;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
+use crate::exposition::{Page, PageSettings};
+use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
+use crate::http::{Api, ApiParts, ApiSettings, Server, ServerSettings};
+use crate::ingest::{Ingest, IngestParts, IngestSettings};
+use crate::jobs::{Heartbeats, MemoryUpkeep, PartitionUpkeep};
+use crate::log::{Disk, Identity, Log, LogSettings, Progress, RealDisk};
+use crate::model::NodeNumber;
+use crate::postgres::connect;
+use crate::postgres::embedded::EmbeddedError;
+use crate::protocol::DecodeSettings;
+use crate::query::Queries;
+use crate::recovery::{self, Loader, Replay};
+use crate::registry::{
+    ComponentLoader, GroupIds, KeyMemory, PartitionWindow, Registry, RegistrySettings,
+};
+use crate::shutdown::{self, Switch};
+use crate::telemetry::Telemetry;
+
+/// Load requests that may wait.
+const LOAD_REQUESTS_MAX: usize = 4096;
+/// Connections for queries.
+const QUERY_CONNECTIONS: u32 = 8;
+/// Bytes of one batch.
+const BATCH_BYTES_MAX: usize = 32 << 20;
+/// Bytes that may wait for the log's disk.
+const STAGING_BYTES_MAX: usize = 128 << 20;
+
+/// A running server: what it consists of, and how to end it.
+pub(super) struct Running {
+    pub(super) api: Arc<Api>,
+    pub(super) log: Log,
+    pub(super) progress: Arc<Progress>,
+    pub(super) drain_timeout: Duration,
+    /// Tells the port and the jobs to stop.
+    pub(super) stop: Switch,
+    pub(super) server: JoinHandle<usize>,
+    pub(super) flush: JoinHandle<Result<(), FlushError>>,
+    pub(super) jobs: Vec<JoinHandle<()>>,
+    /// Tells the embedded PostgreSQL to stop, last of all.
+    pub(super) stop_postgres: Switch,
+    pub(super) postgres: Option<JoinHandle<Result<(), EmbeddedError>>>,
+    address: std::net::SocketAddr,
+    psql: String,
+}
+
+/// What the ingest and the recovery share.
+struct Memory {
+    registry: Arc<Registry>,
+    keys: Arc<KeyMemory>,
+    window: Arc<PartitionWindow>,
+}
+
+impl Running {
+    /// Starts the server.
+    pub(super) async fn start(settings: &Settings) -> Result<Self, AppError> {
+        let began = Instant::now();
+        let telemetry = Arc::new(Telemetry::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let server = Server::bind(ServerSettings {
+            listen: settings.listen,
+            connections_max: settings.connections_max,
+            keep_alive: settings.keep_alive,
+        })
+        .await?;
+        let data_dir = |source| AppError::DataDir { path: settings.data_dir.clone(), source };
+        let disk: Arc<dyn Disk> =
+            Arc::new(RealDisk::new(&settings.data_dir.join("log")).map_err(data_dir)?);
+        let mut identity = Identity::load_or_create(&*disk)?;
+        let database = StartedDatabase::start(settings).await?;
+        let conn = database.prepare(&mut identity, &*disk).await?;
+        let node = identity.node().ok_or(AppError::Interrupted)?;
+        let group_ids = GroupIds::new(node, identity.take_group_block(&*disk)?);
+        let memory = Memory {
+            registry: Arc::new(Registry::new(
+                RegistrySettings { series_max: settings.series_max },
+                group_ids,
+            )),
+            keys: Arc::default(),
+            window: Arc::new(PartitionWindow::new(
+                settings.partition_interval,
+                settings.past_partitions_max as usize,
+            )),
+        };
+        let partitions = PartitionUpkeep {
+            options: database.options.clone(),
+            interval: settings.partition_interval,
+            ahead: settings.partitions_ahead,
+            window: Arc::clone(&memory.window),
+            clock: Arc::clone(&clock),
+            telemetry: Arc::clone(&telemetry),
+        };
+        if let Some(conn) = conn {
+            telemetry.flush.postgres_up.set(1);
+            partitions.maintain().await?;
+            fill(conn, &memory.registry, settings, &*clock).await;
+        }
+        let log = open_log(settings, &disk, &telemetry, &memory, &*clock)?;
+        let progress = log.progress();
+
+        let (stop, stopped) = shutdown::channel();
+        let (stop_postgres, mut postgres_stopped) = shutdown::channel();
+        let (loader, requests) = ComponentLoader::new(LOAD_REQUESTS_MAX);
+        let load = Loader::new(
+            database.options.clone(),
+            Arc::clone(&memory.registry),
+            Arc::clone(&clock),
+            requests,
+        );
+        let flush = spawn_flush(settings, &database, &identity, node, &log, &memory, &telemetry);
+        let heartbeats = Heartbeats {
+            options: database.options.clone(),
+            registry: Arc::clone(&memory.registry),
+            clock: Arc::clone(&clock),
+        };
+        let upkeep = MemoryUpkeep {
+            registry: Arc::clone(&memory.registry),
+            progress: Arc::clone(&progress),
+            clock: Arc::clone(&clock),
+            idle_after_s: u32::try_from(settings.idle_after.as_secs()).unwrap_or(u32::MAX),
+            identity,
+            disk,
+        };
+        let jobs = vec![
+            tokio::spawn(load.run()),
+            tokio::spawn(partitions.run(stopped.clone())),
+            tokio::spawn(heartbeats.run(stopped.clone())),
+            tokio::spawn(upkeep.run(stopped.clone())),
+        ];
+        let api = build_api(settings, &database, loader, memory, &log, clock, telemetry);
+        let address = server.address();
+        let server = tokio::spawn(server.run(Arc::clone(&api), stopped, settings.drain_timeout));
+        let postgres = database.embedded.map(|embedded| {
+            tokio::spawn(embedded.supervise(async move { postgres_stopped.requested().await }))
+        });
+        tracing::info!(%address, node = node.get(), took_ms = began.elapsed().as_millis() as u64, "started");
+        Ok(Self {
+            api,
+            log,
+            progress,
+            drain_timeout: settings.drain_timeout,
+            stop,
+            server,
+            flush,
+            jobs,
+            stop_postgres,
+            postgres,
+            address,
+            psql: database.psql,
+        })
+    }
+
+    /// One line for the person who started the server.
+    pub(super) fn ready_line(&self) -> String {
+        format!("noetl-metrics is ready on http://{}; database: {}", self.address, self.psql)
+    }
+}
+
+/// Fills the registry with the components seen lately. A failure only makes new groups begin.
+async fn fill(mut conn: PgConnection, registry: &Registry, settings: &Settings, clock: &dyn Clock) {
+    let now = clock.now();
+    let idle_us = i64::try_from(settings.idle_after.as_micros()).unwrap_or(i64::MAX);
+    match recovery::fill(&mut conn, registry, now.offset_by(-idle_us), now).await {
+        Ok(found) => tracing::info!(
+            components = found.components,
+            series = found.series,
+            "read from PostgreSQL"
+        ),
+        Err(error) => tracing::warn!(%error, "components could not be read; they begin new groups"),
+    }
+}
+
+fn open_log(
+    settings: &Settings,
+    disk: &Arc<dyn Disk>,
+    telemetry: &Arc<Telemetry>,
+    memory: &Memory,
+    clock: &dyn Clock,
+) -> Result<Log, AppError> {
+    let log_settings = LogSettings {
+        segment_bytes: settings.log_segment_bytes,
+        budget_bytes: settings.log_budget_bytes,
+        staging_bytes_max: STAGING_BYTES_MAX,
+    };
+    let mut replay = Replay::new(&memory.registry, &memory.keys, &memory.window, clock.now());
+    let log = Log::open(Arc::clone(disk), log_settings, Arc::clone(telemetry), &mut |record| {
+        replay.record(&record);
+    })?;
+    let replayed = replay.finish();
+    tracing::info!(
+        records = replayed.records,
+        samples = replayed.samples,
+        unreadable = replayed.unreadable,
+        "read from the log"
+    );
+    Ok(log)
+}
+
+fn spawn_flush(
+    settings: &Settings,
+    database: &StartedDatabase,
+    identity: &Identity,
+    node: NodeNumber,
+    log: &Log,
+    memory: &Memory,
+    telemetry: &Arc<Telemetry>,
+) -> JoinHandle<Result<(), FlushError>> {
+    let interval = settings.partition_interval;
+    let sink = PostgresSink::new(database.options.clone(), node, identity.log_id(), interval);
+    let flusher =
+        Flusher::new(sink, log.progress(), Arc::clone(&memory.registry), Arc::clone(telemetry));
+    let batches = BatchSettings {
+        rows_max: settings.batch_rows_max as u64,
+        bytes_max: BATCH_BYTES_MAX,
+        age_max: settings.batch_age_max,
+        interval,
+    };
+    tokio::spawn(flusher.follow(log.readers(), batches, node))
+}
+
+fn build_api(
+    settings: &Settings,
+    database: &StartedDatabase,
+    loader: ComponentLoader,
+    memory: Memory,
+    log: &Log,
+    clock: Arc<dyn Clock>,
+    telemetry: Arc<Telemetry>,
+) -> Arc<Api> {
+    let time_zone = settings.time_zone.clone().unwrap_or_else(TimeZone::system);
+    let stale_after_s = u32::try_from(settings.stale_after.as_secs()).unwrap_or(u32::MAX);
+    let registry = Arc::clone(&memory.registry);
+    let page = Page::new(Arc::clone(&registry), Arc::clone(&clock), PageSettings { stale_after_s });
+    let ingest_settings = IngestSettings {
+        decode: DecodeSettings { limits: settings.limits(), time_zone: time_zone.clone() },
+        require_registration: settings.require_registration,
+    };
+    let ingest_parts = IngestParts {
+        registry: memory.registry,
+        appender: log.appender(),
+        window: memory.window,
+        keys: memory.keys,
+        loader,
+        clock,
+        telemetry: Arc::clone(&telemetry),
+    };
+    let parts = ApiParts {
+        ingest: Ingest::new(ingest_parts, ingest_settings),
+        page: Arc::new(page),
+        registry,
+        queries: Queries::new(connect::query_pool(&database.options, QUERY_CONNECTIONS)),
+        progress: log.progress(),
+        telemetry,
+    };
+    let api_settings = ApiSettings {
+        body_bytes_max: settings.body_bytes_max,
+        in_flight_bytes_max: settings.in_flight_bytes_max,
+        body_timeout: settings.body_timeout,
+        query_timeout: settings.query_timeout,
+        time_zone,
+    };
+    Arc::new(Api::new(parts, api_settings))
+}

@@ -1,0 +1,125 @@
+//! What the handlers work with, and the way from a request to its handler.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use jiff::tz::TimeZone;
+
+use super::body::BodyBudget;
+use super::reply::{self, Reply};
+use super::{reading, report, service};
+use crate::exposition::Page;
+use crate::ingest::Ingest;
+use crate::log::Progress;
+use crate::query::Queries;
+use crate::registry::Registry;
+use crate::telemetry::{Route, Telemetry};
+
+/// Bounds and defaults of the handlers.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Bytes of a body, before and after decompression.
+    pub body_bytes_max: usize,
+    /// Bytes of all bodies that are being received.
+    pub in_flight_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a query may wait for the flush and run.
+    pub query_timeout: Duration,
+    /// The zone of a query's timestamps that name none.
+    pub time_zone: TimeZone,
+}
+
+/// What the handlers hand on to.
+pub struct ApiParts {
+    /// Takes reports.
+    pub ingest: Ingest,
+    /// Renders the page.
+    pub page: Arc<Page>,
+    /// Knows the components.
+    pub registry: Arc<Registry>,
+    /// Answers queries.
+    pub queries: Queries,
+    /// How far the log is.
+    pub progress: Arc<Progress>,
+    /// Where requests are counted.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// The API: one for all connections.
+pub struct Api {
+    pub(super) parts: ApiParts,
+    pub(super) settings: ApiSettings,
+    pub(super) bodies: Arc<BodyBudget>,
+    draining: AtomicBool,
+}
+
+impl Api {
+    /// An API over `parts`.
+    pub fn new(parts: ApiParts, settings: ApiSettings) -> Self {
+        let bodies = BodyBudget::new(settings.in_flight_bytes_max);
+        Self { parts, settings, bodies, draining: AtomicBool::new(false) }
+    }
+
+    /// Refuses reports from now on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Answers one request and counts it.
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> Reply {
+        let began = Instant::now();
+        let (route, reply) = self.route(request).await;
+        self.parts.telemetry.http.answered(
+            route,
+            reply.status().as_u16(),
+            began.elapsed().as_secs_f64(),
+        );
+        reply
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> (Route, Reply) {
+        let post = request.method() == Method::POST;
+        let get = request.method() == Method::GET || request.method() == Method::HEAD;
+        match request.uri().path() {
+            "/api/metrics/report" if post => (Route::Report, report::report(self, request).await),
+            "/api/metrics/query" if get => (Route::Query, reading::query(self, &request).await),
+            "/api/metrics/prometheus" if get => {
+                (Route::Prometheus, reading::prometheus(self, &request).await)
+            }
+            "/api/metrics/components" if get => {
+                (Route::Components, reading::components(self).await)
+            }
+            "/health" if get => (Route::Service, service::health()),
+            "/ready" if get => (Route::Service, service::ready(self)),
+            "/metrics" if get => (Route::Service, service::metrics(self)),
+            "/api/metrics/report" => (Route::Report, wrong_method("POST")),
+            "/api/metrics/query" => (Route::Query, wrong_method("GET")),
+            "/api/metrics/prometheus" => (Route::Prometheus, wrong_method("GET")),
+            "/api/metrics/components" => (Route::Components, wrong_method("GET")),
+            "/health" | "/ready" | "/metrics" => (Route::Service, wrong_method("GET")),
+            path => (Route::Other, not_found(path)),
+        }
+    }
+}
+
+fn wrong_method(allowed: &'static str) -> Reply {
+    let detail = format!("this path takes {allowed} only");
+    let mut reply = reply::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &detail);
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+fn not_found(path: &str) -> Reply {
+    let shown: String = path.chars().take(100).collect();
+    let detail = format!("there is no {shown} here; docs/api.md lists the paths");
+    reply::error(StatusCode::NOT_FOUND, "not_found", &detail)
+}

@@ -1,0 +1,47 @@
+//! One connection from its accept to its end.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::api::Api;
+use crate::shutdown::Stop;
+
+/// Headers of one request.
+const HEADERS_MAX: usize = 64;
+/// Bytes that hyper buffers of one connection; bodies do not count.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Serves requests on `stream` until the client leaves, stays silent for `keep_alive`, or the
+/// server stops; then the request in progress is answered first.
+pub(super) async fn serve(stream: TcpStream, api: Arc<Api>, keep_alive: Duration, mut stop: Stop) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    let handle = service_fn(|request| async { Ok::<_, Infallible>(api.handle(request).await) });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(keep_alive)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), handle);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // A client that breaks off or speaks no HTTP is no trouble of ours.
+        tracing::debug!(%error, "a connection broke");
+    }
+}

@@ -1,0 +1,18 @@
+//! The HTTP port: connections, admission, routes, answers.
+//!
+//! Owns the contract with clients (`docs/api.md`). Guarantees that every wait has a deadline and
+//! every buffer a bound, that overload is refused before work is done, and that every answer
+//! names its content type and every error what to do. Refuses to know how reports are stored
+//! and queries answered: handlers decode what is HTTP, hand on, and render.
+
+mod api;
+mod body;
+mod connection;
+mod reading;
+mod reply;
+mod report;
+mod server;
+mod service;
+
+pub use api::{Api, ApiParts, ApiSettings};
+pub use server::{BindError, Server, ServerSettings};

@@ -1,0 +1,48 @@
+//! Answers: their bodies are complete, their errors one JSON shape.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use crate::protocol::answer;
+
+/// Every answer of this server.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// An answer instead of what was asked for. Boxed, for it is rare and an answer is large.
+pub(super) type Refusal = Box<Reply>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// 200 with JSON.
+pub(super) fn json(body: impl Into<Bytes>) -> Reply {
+    with(StatusCode::OK, JSON, body)
+}
+
+/// An answer with a body of some content type.
+pub(super) fn with(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    reply
+}
+
+/// An error: a stable code, and one sentence that a person can act on.
+pub(super) fn error(status: StatusCode, code: &str, detail: &str) -> Reply {
+    let mut body = Vec::with_capacity(detail.len() + 64);
+    answer::write_error(&mut body, code, detail);
+    with(status, JSON, body)
+}
+
+/// An error that passes: the client should try again after so many seconds.
+pub(super) fn retry(status: StatusCode, seconds: u32, code: &str, detail: &str) -> Reply {
+    let mut reply = error(status, code, detail);
+    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    reply
+}
+
+/// An error whose body was rendered already.
+pub(super) fn rendered_error(status: StatusCode, body: Vec<u8>) -> Reply {
+    with(status, JSON, body)
+}

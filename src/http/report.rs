@@ -1,0 +1,198 @@
+//! `POST /api/metrics/report`: decode what is HTTP, hand on, answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::{Request, StatusCode};
+use tokio::task::block_in_place;
+
+use super::api::Api;
+use super::body::{self, BodyError};
+use super::reply::{self, Refusal, Reply};
+use crate::ingest::IngestError;
+use crate::log::AppendError;
+use crate::protocol::{Encoding, decompress};
+use crate::registry::KEY_BYTES_MAX;
+
+/// Bodies from this size on are decompressed where blocking is allowed.
+const BLOCKING_BYTES: usize = 64 << 10;
+/// How much of a refused body is read so that its sender sees the answer, and for how long.
+const DISCARD_BYTES: usize = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// One report.
+    Json,
+    /// One report a line.
+    Lines,
+}
+
+/// Answers one report.
+pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
+    let (head, body) = request.into_parts();
+    match admit(api, &head.headers) {
+        Ok((format, encoding)) => match take(api, &head.headers, format, encoding, body).await {
+            Ok(answer) => reply::json(answer),
+            Err(refusal) => *refusal,
+        },
+        Err(refusal) => {
+            body::discard(body, DISCARD_BYTES, DISCARD_TIME).await;
+            *refusal
+        }
+    }
+}
+
+/// All that can be decided before the body is read.
+fn admit(api: &Api, headers: &HeaderMap) -> Result<(Format, Encoding), Refusal> {
+    if api.is_draining() {
+        return Err(Box::new(reply::retry(
+            StatusCode::SERVICE_UNAVAILABLE,
+            5,
+            "stopping",
+            "the server is stopping; try another one, or again once it is back",
+        )));
+    }
+    api.parts.ingest.admit().map_err(refused)?;
+    Ok((format(headers)?, encoding(headers)?))
+}
+
+async fn take(
+    api: &Api,
+    headers: &HeaderMap,
+    format: Format,
+    encoding: Encoding,
+    body: Incoming,
+) -> Result<Vec<u8>, Refusal> {
+    let key = idempotency_key(headers)?;
+    let limit = api.settings.body_bytes_max;
+    let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
+        .await
+        .map_err(|error| not_received(&error))?;
+    let plain;
+    let document: &[u8] = if encoding == Encoding::Identity {
+        &received.bytes
+    } else {
+        plain = inflate(encoding, &received.bytes, limit)?;
+        received.grow(plain.len()).map_err(|error| not_received(&error))?;
+        &plain
+    };
+    let ingest = &api.parts.ingest;
+    let answer = match format {
+        Format::Json => ingest.report(document, key).await,
+        Format::Lines => ingest.report_lines(document, key).await,
+    };
+    answer.map_err(refused)
+}
+
+fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Format::Json) };
+    let media_type =
+        value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if media_type.eq_ignore_ascii_case(b"application/json") {
+        Ok(Format::Json)
+    } else if media_type.eq_ignore_ascii_case(b"application/x-ndjson")
+        || media_type.eq_ignore_ascii_case(b"application/ndjson")
+    {
+        Ok(Format::Lines)
+    } else {
+        Err(Box::new(reply::error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_type",
+            "send application/json, or application/x-ndjson with one report a line",
+        )))
+    }
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
+    // A value that is no text is no encoding either.
+    Encoding::parse(value.to_str().unwrap_or("?")).map_err(|error| {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Box::new(reply::error(status, error.code(), &error.to_string()))
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.as_bytes();
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        let detail = format!("Idempotency-Key has {} bytes; send 1 to {KEY_BYTES_MAX}", key.len());
+        return Err(Box::new(reply::error(
+            StatusCode::BAD_REQUEST,
+            "invalid_idempotency_key",
+            &detail,
+        )));
+    }
+    Ok(Some(key))
+}
+
+fn inflate(encoding: Encoding, compressed: &Bytes, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let mut plain = Vec::new();
+    let outcome = if compressed.len() < BLOCKING_BYTES {
+        decompress(encoding, compressed, &mut plain, limit)
+    } else {
+        block_in_place(|| decompress(encoding, compressed, &mut plain, limit))
+    };
+    match outcome {
+        Ok(()) => Ok(plain),
+        Err(error) => {
+            let status = match error {
+                crate::protocol::DecompressError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+                crate::protocol::DecompressError::Corrupt(_) => StatusCode::BAD_REQUEST,
+            };
+            Err(Box::new(reply::error(status, error.code(), &error.to_string())))
+        }
+    }
+}
+
+fn not_received(error: &BodyError) -> Refusal {
+    let detail = error.to_string();
+    Box::new(match error {
+        BodyError::TooLarge { .. } => {
+            reply::error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &detail)
+        }
+        BodyError::OverBudget => {
+            reply::retry(StatusCode::TOO_MANY_REQUESTS, 1, "too_many_bytes_in_flight", &detail)
+        }
+        BodyError::TooSlow { .. } => {
+            reply::error(StatusCode::REQUEST_TIMEOUT, "body_too_slow", &detail)
+        }
+        BodyError::Broken(_) => reply::error(StatusCode::BAD_REQUEST, "body_broken", &detail),
+    })
+}
+
+/// The status of an error is part of the contract: what is the client's mistake is a 4xx and
+/// final, what passes is 429 or 503 and says when to come back.
+fn refused(error: IngestError) -> Refusal {
+    let (code, detail) = (error.code(), error.to_string());
+    let busy = StatusCode::TOO_MANY_REQUESTS;
+    let away = StatusCode::SERVICE_UNAVAILABLE;
+    Box::new(match error {
+        IngestError::NothingTaken { answer, .. } => {
+            reply::rendered_error(StatusCode::BAD_REQUEST, answer)
+        }
+        IngestError::Report(_) | IngestError::Lines(_) | IngestError::NoLines => {
+            reply::error(StatusCode::BAD_REQUEST, code, &detail)
+        }
+        IngestError::UnknownComponent(_) => reply::error(StatusCode::NOT_FOUND, code, &detail),
+        IngestError::KeyReused => reply::error(StatusCode::CONFLICT, code, &detail),
+        IngestError::RegistryFull => reply::retry(busy, 60, code, &detail),
+        IngestError::KeyInFlight => reply::retry(away, 1, code, &detail),
+        IngestError::RegistryAway(_) => reply::retry(away, 5, code, &detail),
+        IngestError::Unsynced(_) => reply::retry(away, 30, code, &detail),
+        IngestError::Log(log) => match log {
+            AppendError::OverBudget { .. } => reply::retry(busy, 5, code, &detail),
+            AppendError::StagingFull => reply::retry(busy, 1, code, &detail),
+            AppendError::TooLarge { .. } => {
+                reply::error(StatusCode::PAYLOAD_TOO_LARGE, code, &detail)
+            }
+            AppendError::DiskFull => reply::retry(away, 10, code, &detail),
+            AppendError::Closed => reply::retry(away, 5, code, &detail),
+            AppendError::Failed(_) => reply::retry(away, 30, code, &detail),
+        },
+    })
+}

@@ -1,0 +1,309 @@
+use super::*;
+use crate::clock::ManualClock;
+use crate::log::entry::{Entries, Entry};
+use crate::log::{Log, LogSettings, RealDisk};
+use crate::model::{
+    ComponentKey, LogPosition, NodeNumber, PartitionInterval, RejectKind, SeriesDefinition, Slot,
+    Timestamp,
+};
+use crate::registry::{GroupIds, RegistrySettings};
+
+/// 2024-01-01T12:00:00Z.
+const NOON: i64 = 1_704_110_400_000_000;
+
+/// An ingest over a real log in a directory of its own; PostgreSQL is away.
+struct Bench {
+    ingest: Ingest,
+    log: Option<Log>,
+    clock: Arc<ManualClock>,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(IngestSettings::default(), 100)
+    }
+
+    fn with(settings: IngestSettings, series_max: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::new(directory.path()).unwrap());
+        let telemetry = Arc::new(Telemetry::new());
+        let log_settings = LogSettings {
+            segment_bytes: 1 << 20,
+            budget_bytes: 8 << 20,
+            staging_bytes_max: 1 << 20,
+        };
+        let log = Log::open(disk, log_settings, Arc::clone(&telemetry), &mut |_| {}).unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(NOON).unwrap()));
+        let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..100);
+        let parts = IngestParts {
+            registry: Arc::new(Registry::new(RegistrySettings { series_max }, ids)),
+            appender: log.appender(),
+            window: Arc::new(PartitionWindow::new(PartitionInterval::Day, 1)),
+            keys: Arc::default(),
+            loader: ComponentLoader::new(1).0,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            telemetry,
+        };
+        Self { ingest: Ingest::new(parts, settings), log: Some(log), clock, _directory: directory }
+    }
+
+    async fn report(&self, document: &str) -> Result<String, IngestError> {
+        self.ingest
+            .report(document.as_bytes(), None)
+            .await
+            .map(|answer| String::from_utf8(answer).unwrap())
+    }
+
+    /// What the log holds, one line an entry.
+    fn logged(&self) -> Vec<String> {
+        let mut reader = self.log.as_ref().unwrap().reader(LogPosition::ZERO).unwrap();
+        let mut lines = Vec::new();
+        while let Some(record) = reader.next().unwrap() {
+            lines.push(format!("record {}", record.rows));
+            lines.extend(Entries::new(record.payload).map(|entry| describe(&entry.unwrap())));
+        }
+        lines
+    }
+}
+
+fn describe(entry: &Entry<'_>) -> String {
+    match entry {
+        Entry::Component(component) => {
+            format!("component {}/{}", component.component_type, component.name)
+        }
+        Entry::Series(series) => {
+            let definition = SeriesDefinition::parse(series.definition).unwrap();
+            format!(
+                "series {} at {} help {:?}",
+                definition.name(),
+                series.slot.get(),
+                definition.help()
+            )
+        }
+        Entry::Row(row) => {
+            let values: Vec<_> = row.slots().map(Slot::get).zip(row.values()).collect();
+            let offsets: Option<Vec<u32>> = row.offsets_us().map(Iterator::collect);
+            format!("row {} {values:?} {offsets:?}", row.head.timestamp.micros() - NOON)
+        }
+        Entry::Key(key) => format!("key {}", String::from_utf8_lossy(key.answer)),
+    }
+}
+
+fn document(metrics: &str) -> String {
+    format!(
+        "{{\"component_name\":\"w\",\"component_type\":\"worker_pool\",\"metrics\":[{metrics}]}}"
+    )
+}
+
+fn metric(name: &str, value: &str, timestamp: &str) -> String {
+    format!(
+        "{{\"metric_name\":\"{name}\",\"metric_type\":\"gauge\",\"metric_value\":{value},\"timestamp\":\"{timestamp}\"}}"
+    )
+}
+
+const T0: &str = "2024-01-01T12:00:00Z";
+const T1: &str = "2024-01-01T12:00:01Z";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_stand_before_the_first_row_and_only_there() {
+    let bench = Bench::new();
+    for (at, a, b) in [(T0, "1", "2"), (T1, "3", "4")] {
+        let answer = bench
+            .report(&document(&format!("{},{}", metric("a", a, at), metric("b", b, at))))
+            .await
+            .unwrap();
+        assert!(answer.contains("\"metrics_inserted\":2,\"durable\":true"), "{answer}");
+    }
+    let expected = [
+        "record 1",
+        "component worker_pool/w",
+        "series a at 0 help None",
+        "series b at 1 help None",
+        "row 0 [(0, 1.0), (1, 2.0)] None",
+        "record 1",
+        "row 1000000 [(0, 3.0), (1, 4.0)] None",
+    ];
+    assert_eq!(bench.logged(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_counts_and_is_not_stored_again() {
+    let bench = Bench::new();
+    let first = document(&format!("{},{}", metric("a", "1", T0), metric("a", "1", T0)));
+    for _ in 0..2 {
+        let answer = bench.report(&first).await.unwrap();
+        assert!(answer.contains("\"metrics_inserted\":2"), "{answer}");
+    }
+    assert_eq!(bench.logged().iter().filter(|line| line.starts_with("row")).count(), 1);
+    let telemetry = &bench.ingest.parts.telemetry.ingest;
+    assert_eq!((telemetry.samples.get(), telemetry.samples_repeated.get()), (1, 3));
+    bench.report(&document(&metric("a", "2", T0))).await.unwrap();
+    assert_eq!(
+        bench.logged().last().unwrap(),
+        "row 0 [(0, 2.0)] None",
+        "another value is no repeat"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_of_their_own_microseconds_share_a_row() {
+    let bench = Bench::new();
+    let metrics = [
+        metric("a", "1", "2024-01-01T12:00:00.000007"),
+        metric("b", "2", "2024-01-01T12:00:00.000003"),
+    ];
+    bench.report(&document(&metrics.join(","))).await.unwrap();
+    assert_eq!(bench.logged().last().unwrap(), "row 3 [(0, 1.0), (1, 2.0)] Some([4, 0])");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_metrics_are_rejected_and_the_good_ones_taken() {
+    let bench = Bench::with(IngestSettings::default(), 2);
+    let metrics = [
+        metric("a", "1", T0),
+        metric("b", "\"x\"", T0),
+        metric("c", "1", "2024-01-01T12:11:00Z"),
+        metric("d", "1", "2023-06-01T00:00:00Z"),
+        metric("e", "1", "2023-07-01T00:00:00Z"),
+        metric("f", "1", T0),
+    ];
+    let answer = bench.report(&document(&metrics.join(","))).await.unwrap();
+    assert!(answer.contains("\"metrics_inserted\":2"), "{answer}");
+    let rejected: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let mut indices: Vec<_> = rejected["metrics_rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["index"].as_u64().unwrap())
+        .collect();
+    indices.sort_unstable();
+    assert_eq!(
+        indices,
+        [1, 2, 4, 5],
+        "value, future, a second past partition, a third series: {answer}"
+    );
+    let ingest = &bench.ingest.parts.telemetry.ingest;
+    for kind in
+        [RejectKind::Value, RejectKind::Future, RejectKind::Partition, RejectKind::SeriesLimit]
+    {
+        assert_eq!(ingest.rejected(kind).get(), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_which_nothing_is_good_stores_nothing() {
+    let bench = Bench::new();
+    let error = bench.report(&document(&metric("", "1", T0))).await.unwrap_err();
+    assert_eq!(error.code(), "no_valid_metrics");
+    assert_eq!(bench.report("{").await.unwrap_err().code(), "invalid_json");
+    assert!(bench.logged().is_empty());
+    assert_eq!(bench.ingest.parts.registry.component_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_metadata_is_logged_again_for_the_same_slot() {
+    let bench = Bench::new();
+    let with_help = |help: &str, at: &str| {
+        document(&format!(
+            "{{\"metric_name\":\"a\",\"metric_type\":\"gauge\",\"metric_value\":1,\"help_text\":\"{help}\",\"timestamp\":\"{at}\"}}"
+        ))
+    };
+    bench.report(&with_help("one", T0)).await.unwrap();
+    bench.report(&with_help("two", T1)).await.unwrap();
+    let logged = bench.logged();
+    assert!(logged.contains(&"series a at 0 help Some(\"two\")".to_owned()), "{logged:?}");
+    let rows = logged.len();
+    bench.report(&with_help("two", "2024-01-01T12:00:02Z")).await.unwrap();
+    assert_eq!(bench.logged().len(), rows + 2, "a record and its row, no definition");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registration_can_be_required() {
+    let bench =
+        Bench::with(IngestSettings { require_registration: true, ..IngestSettings::default() }, 10);
+    let report = document(&metric("a", "1", T0));
+    let error = bench.report(&report).await.unwrap_err();
+    assert_eq!(error.code(), "registry_unavailable", "PostgreSQL may know it");
+    let key = ComponentKey::new("worker_pool", "w").unwrap();
+    let component = bench.ingest.parts.registry.find_or_insert(key);
+    bench.report(&report).await.unwrap();
+    let by_id = format!(
+        "{{\"runtime_id\":{},\"metrics\":[{}]}}",
+        component.runtime_id(),
+        metric("a", "2", T1)
+    );
+    bench.report(&by_id).await.unwrap();
+    let unknown = format!("{{\"runtime_id\":77,\"metrics\":[{}]}}", metric("a", "2", T1));
+    assert_eq!(bench.report(&unknown).await.unwrap_err().code(), "registry_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_answered_as_the_first_time_and_stored_once() {
+    let bench = Bench::new();
+    let report = |value: &str| document(&metric("a", value, T0));
+    let with_key = async |body: String| bench.ingest.report(body.as_bytes(), Some(b"key-1")).await;
+    let bad = with_key(document(&metric("", "1", T0))).await.unwrap_err();
+    assert_eq!(bad.code(), "no_valid_metrics", "and the key is free again");
+    let first = with_key(report("1")).await.unwrap();
+    bench.report(&report("5")).await.unwrap();
+    assert_eq!(with_key(report("1")).await.unwrap(), first);
+    assert_eq!(with_key(report("2")).await.unwrap_err(), IngestError::KeyReused);
+    let rows: Vec<_> = bench
+        .logged()
+        .into_iter()
+        .filter(|line| line.starts_with("row") || line.starts_with("key"))
+        .collect();
+    let answer = String::from_utf8(first).unwrap();
+    assert_eq!(
+        rows,
+        [
+            "row 0 [(0, 1.0)] None".to_owned(),
+            format!("key {answer}"),
+            "row 0 [(0, 5.0)] None".to_owned()
+        ]
+    );
+    bench.clock.advance(601_000_000);
+    with_key(report("6")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_taken_one_by_one() {
+    let bench = Bench::new();
+    let body = format!(
+        "{}\n\nnonsense\n{}\r\n",
+        document(&metric("a", "1", T0)),
+        document(&format!("{},{}", metric("a", "2", T1), metric("", "1", T0)))
+    );
+    let answer = bench.ingest.report_lines(body.as_bytes(), Some(b"k")).await.unwrap();
+    let parsed: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(
+        (parsed["lines"].as_u64(), parsed["metrics_inserted"].as_u64()),
+        (Some(3), Some(2)),
+        "{parsed}"
+    );
+    assert_eq!(parsed["lines_rejected"][0]["line"], 3);
+    assert_eq!(
+        (&parsed["metrics_rejected"][0]["line"], &parsed["metrics_rejected"][0]["index"]),
+        (&4.into(), &1.into())
+    );
+    let again = bench.ingest.report_lines(body.as_bytes(), Some(b"k")).await.unwrap();
+    let again: serde_json::Value = serde_json::from_slice(&again).unwrap();
+    assert_eq!(again["metrics_inserted"], 2, "a retry is answered with the same numbers");
+    assert_eq!(bench.logged().iter().filter(|line| line.starts_with("row")).count(), 2);
+    assert_eq!(bench.ingest.report_lines(b"\n \n", None).await.unwrap_err(), IngestError::NoLines);
+    assert_eq!(
+        bench.ingest.report_lines(b"x\ny\n", None).await.unwrap_err().code(),
+        "invalid_json"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_does_not_take_leaves_no_trace_in_memory() {
+    let mut bench = Bench::new();
+    bench.report(&document(&metric("a", "1", T0))).await.unwrap();
+    bench.log.take().unwrap().close().unwrap();
+    let error = bench.report(&document(&metric("b", "1", T1))).await.unwrap_err();
+    assert_eq!(error.code(), "stopping");
+    assert_eq!(bench.ingest.parts.registry.series_count(), 1, "b gave its slot back");
+}

@@ -1,0 +1,40 @@
+//! What the server does by the clock: partitions ahead, heartbeats, letting go of what is idle.
+//!
+//! Owns the timers. Guarantees that a run that fails is tried again at its next turn and holds
+//! up nobody. Refuses to know reports.
+
+mod heartbeats;
+mod memory;
+mod partitions;
+
+pub use heartbeats::Heartbeats;
+pub use memory::MemoryUpkeep;
+pub use partitions::{PartitionUpkeep, UpkeepError};
+
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::shutdown::Stop;
+
+/// The turns of a job: one at once, then one every period.
+struct Turns {
+    ticks: Interval,
+    stop: Stop,
+}
+
+impl Turns {
+    fn every(period: Duration, stop: Stop) -> Self {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, stop }
+    }
+
+    /// Waits for the next turn; `false` when it is time to stop instead.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            () = self.stop.requested() => false,
+            _ = self.ticks.tick() => true,
+        }
+    }
+}
