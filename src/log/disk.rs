@@ -92,9 +92,11 @@ pub struct RealDisk {
 impl RealDisk {
     /// Opens `dir`, which is created when it is missing.
     pub fn new(dir: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
-        if let Some(parent) = dir.canonicalize()?.parent() {
-            File::open(parent)?.sync_all()?;
+        if !dir.try_exists()? {
+            std::fs::create_dir_all(dir)?;
+            if let Some(parent) = dir.canonicalize()?.parent() {
+                File::open(parent)?.sync_all()?;
+            }
         }
         Ok(Self { dir: dir.to_owned(), handle: File::open(dir)?, lock: Mutex::new(None) })
     }

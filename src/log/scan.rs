@@ -7,6 +7,7 @@
 //! before it is synced.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use super::disk::Disk;
 use super::error::{Damage, OpenError};
 use super::preparer::zero;
 use super::reader::Record;
-use super::record::{ALIGNMENT, Flaw, HEADER_BYTES, Header};
+use super::record::{ALIGNMENT, Flaw, HEADER_BYTES};
 use super::segment::{
     BadSegmentHeader, RECORDS_START, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_spare_name,
     segment_name, segment_number,
@@ -146,9 +147,7 @@ fn step(
     cursor: &mut Cursor,
     visit: &mut dyn FnMut(Record<'_>),
 ) -> Result<Result<(), Flaw>, OpenError> {
-    let next = cursor
-        .next(segment, segment.bytes)
-        .map_err(OpenError::io(format!("read {}", segment.name())))?;
+    let next = cursor.next(segment, segment.bytes).map_err(unreadable(segment))?;
     Ok(next.map(|(header, payload)| {
         visit(Record { position: header.position, rows: header.rows, payload });
     }))
@@ -164,18 +163,19 @@ fn inspect_tail(
     flaw: Flaw,
 ) -> Result<Option<u64>, OpenError> {
     let (bad_offset, bad_position) = (cursor.offset(), cursor.position());
-    let io = || OpenError::io(format!("read {}", segment.name()));
+    let is_identity = |word: &[u8; 8]| u64::from_le_bytes(*word) == segment.header.identity;
     let mut dirty_end = None;
     loop {
-        let ahead = cursor.fill(&*segment.file, HEADER_BYTES, segment.bytes).map_err(io())?;
-        let identity = segment.header.identity.to_le_bytes();
+        let ahead = cursor
+            .fill(&*segment.file, HEADER_BYTES, segment.bytes)
+            .map_err(unreadable(segment))?;
         // The identity stands in a header's second eight bytes.
         let (words, _) = ahead.as_chunks::<ALIGNMENT>();
         if words.len() * ALIGNMENT < HEADER_BYTES {
             return Ok(dirty_end);
         }
         let candidates = &words[1..words.len() - 2];
-        let Some(at) = candidates.iter().position(|word| *word == identity) else {
+        let Some(at) = candidates.iter().position(is_identity) else {
             let clean = candidates.len() * ALIGNMENT;
             cursor.skip(clean);
             continue;
@@ -183,15 +183,20 @@ fn inspect_tail(
         cursor.skip(at * ALIGNMENT);
         let header_end = cursor.offset() + HEADER_BYTES as u64;
         dirty_end = Some(header_end);
-        let step = match cursor.verified(segment, segment.bytes).map_err(io())? {
+        let step = match cursor.verified(segment, segment.bytes).map_err(unreadable(segment))? {
             Ok(header) if header.synced_before() > bad_position.get() => {
                 return Err(corrupt(segment, bad_offset, flaw));
             }
-            Ok(header) => Header::frame_bytes(&header),
+            Ok(header) => header.frame_bytes(),
             Err(_) => ALIGNMENT,
         };
         cursor.skip(step);
     }
+}
+
+/// Names the segment only once there is an error: this is called for every record.
+fn unreadable(segment: &Segment) -> impl FnOnce(io::Error) -> OpenError {
+    move |source| OpenError::Io { doing: format!("read {}", segment.name()), source }
 }
 
 fn corrupt(segment: &Segment, offset: u64, flaw: Flaw) -> OpenError {
