@@ -7,12 +7,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::disk::{Disk, DiskFile};
 
 const SECTOR_BYTES: usize = 512;
+/// How long a sync waits for its permit before it fails.
+const HELD_SYNC_MAX: Duration = Duration::from_secs(30);
 
 type Names = BTreeMap<String, Arc<Content>>;
 
@@ -248,7 +251,10 @@ impl DiskFile for MemoryFile {
             let mut faults = self.state.faults.lock();
             faults.syncs_waiting += 1;
             while faults.sync_permits == Some(0) {
-                self.state.faults_changed.wait(&mut faults);
+                // A test that fails never permits it; it should fail and not hang.
+                if self.state.faults_changed.wait_for(&mut faults, HELD_SYNC_MAX).timed_out() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
             }
             faults.syncs_waiting -= 1;
             faults.sync_permits = faults.sync_permits.map(|permits| permits - 1);

@@ -48,6 +48,29 @@ fn flushed_segments_are_reused_and_their_records_never_come_back() {
 }
 
 #[test]
+fn records_of_a_former_life_in_a_reused_file_are_not_read_though_they_would_be_due() {
+    let disk = MemoryDisk::default();
+    let (log, _) = open(&disk);
+    for _ in 0..4 {
+        append_synced(&log, &HALF_SEGMENT, 1);
+    }
+    log.close().unwrap();
+    // Somebody gives the log up; a file of it, with positions 2 and 3, stays as the only spare.
+    for name in disk.names().iter().filter(|name| name.ends_with(".spare")) {
+        disk.remove(name).unwrap();
+    }
+    disk.remove(&segment_name(0)).unwrap();
+    disk.rename(&segment_name(1), "0123456789abcdef.spare").unwrap();
+    let (log, read) = open(&disk);
+    assert!(read.is_empty());
+    let written: Vec<_> = (0..3).map(|_| append_synced(&log, &HALF_SEGMENT, 1)).collect();
+    log.close().unwrap();
+    let left_behind = &disk.bytes(&segment_name(1))[RECORDS_START as usize + 6032..];
+    assert_eq!(left_behind[16], 3, "behind position 2 the old position 3 stands");
+    assert_eq!(open(&disk).1, written);
+}
+
+#[test]
 fn a_reader_keeps_the_segment_that_it_reads() {
     let disk = MemoryDisk::default();
     let (log, _) = open(&disk);

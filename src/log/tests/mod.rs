@@ -4,7 +4,10 @@ mod crash;
 mod damage;
 mod limits;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::memory_disk::MemoryDisk;
@@ -68,6 +71,10 @@ fn append_synced(log: &Log, payload: &[u8], rows: u32) -> Read {
     (position, rows, payload.to_vec())
 }
 
+fn is_pending(ticket: &mut Ticket) -> bool {
+    Pin::new(ticket).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
 fn read_all(reader: &mut Reader) -> Vec<Read> {
     let mut read = Vec::new();
     while let Some(record) = reader.next().unwrap() {
@@ -127,9 +134,10 @@ fn nothing_is_readable_nor_acknowledged_before_it_is_synced() {
     disk.permit_syncs(Some(0));
     let in_flight = append(&log, b"in flight", 1);
     wait_until("the writer syncs", || disk.holds_a_sync());
-    let barrier_of_flight = log.appender().barrier().unwrap();
+    let mut barrier_of_flight = log.appender().barrier().unwrap();
+    assert!(is_pending(&mut barrier_of_flight));
     let staged = append(&log, b"staged", 1);
-    let barrier_of_staged = log.appender().barrier().unwrap();
+    let mut barrier_of_staged = log.appender().barrier().unwrap();
     let mut reader = log.reader(LogPosition::ZERO).unwrap();
     assert_eq!(read_all(&mut reader), [first]);
     assert_eq!(log.progress().synced(), LogPosition::new(1));
@@ -141,6 +149,7 @@ fn nothing_is_readable_nor_acknowledged_before_it_is_synced() {
     assert_eq!(read_all(&mut reader), [(1, 1, b"in flight".to_vec())]);
     wait_until("the writer syncs again", || disk.holds_a_sync());
     assert_eq!(reader.next().unwrap(), None);
+    assert!(is_pending(&mut barrier_of_staged));
 
     disk.permit_syncs(None);
     barrier_of_staged.wait_blocking().unwrap();
