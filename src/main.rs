@@ -13,9 +13,9 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(exit) => {
             if exit.status() == 0 {
-                print(&exit.to_string())
+                print(&exit.to_string());
             } else {
-                complain(&exit.to_string())
+                complain(&exit.to_string());
             }
             return ExitCode::from(exit.status());
         }

@@ -15,16 +15,16 @@
 //! An empty value is as good as none. A parameter of another name is refused rather than
 //! passed over: a filter with a spelling mistake would answer another question.
 
-use std::collections::BTreeMap;
-
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use super::cursor::Cursor;
 use super::range::TimeRange;
 use crate::model::{MetricType, RuntimeId, Timestamp};
 use crate::protocol::parameters;
-use crate::protocol::timestamp::{self, InvalidTimestamp};
+
+mod value;
+
+pub(super) use value::Pattern;
 
 /// The largest `limit`, in samples.
 pub const LIMIT_MAX: usize = 10_000;
@@ -46,15 +46,6 @@ pub struct Filter {
     pub(super) limit: usize,
     pub(super) cursor: Option<Cursor>,
     consistency: Consistency,
-}
-
-/// A name, or names that are alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Pattern {
-    /// Exactly this name.
-    Exact(String),
-    /// In the syntax of SQL's `LIKE`.
-    Like(String),
 }
 
 /// Which samples come first.
@@ -147,19 +138,20 @@ impl Filter {
             cursor,
             consistency,
         ] = values.each_ref().map(Option::as_deref);
-        let moment = |text: &str| moment(text, zone);
+        let moment = |text: &str| value::moment(text, zone);
         let filter = Self {
-            runtime_id: read("runtime_id", runtime_id, runtime_id_of)?,
-            component_name: read("component_name", component_name, pattern)?,
-            metric_name: read("metric_name", metric_name, pattern)?,
-            metric_type: read("metric_type", metric_type, metric_type_of)?,
-            labels: read("labels", labels, label_object)?.flatten(),
+            runtime_id: read("runtime_id", runtime_id, value::runtime_id_of)?,
+            component_name: read("component_name", component_name, value::pattern)?,
+            metric_name: read("metric_name", metric_name, value::pattern)?,
+            metric_type: read("metric_type", metric_type, value::metric_type_of)?,
+            labels: read("labels", labels, value::label_object)?.flatten(),
             start: read("start_time", start, moment)?,
             end: read("end_time", end, moment)?,
-            order: read("order", order, order_of)?.unwrap_or_default(),
-            limit: read("limit", limit, limit_of)?.unwrap_or(LIMIT_DEFAULT),
-            cursor: read("cursor", cursor, |text| text.parse().map_err(says))?,
-            consistency: read("consistency", consistency, consistency_of)?.unwrap_or_default(),
+            order: read("order", order, value::order_of)?.unwrap_or_default(),
+            limit: read("limit", limit, value::limit_of)?.unwrap_or(LIMIT_DEFAULT),
+            cursor: read("cursor", cursor, value::cursor_of)?,
+            consistency: read("consistency", consistency, value::consistency_of)?
+                .unwrap_or_default(),
         };
         if filter.start.zip(filter.end).is_some_and(|(start, end)| start > end) {
             let reason = "lies after end_time; exchange the two".to_owned();
@@ -222,98 +214,6 @@ fn read<T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<Option<T>, InvalidFilter> {
     value.map(parse).transpose().map_err(|reason| InvalidFilter::Value { name, reason })
-}
-
-fn says(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-fn runtime_id_of(text: &str) -> Result<RuntimeId, String> {
-    let id = text.parse().map_err(|_| "is not an integer; GET /api/metrics/components lists them");
-    Ok(RuntimeId::from_raw(id?))
-}
-
-/// `*` becomes `%`; what `LIKE` takes for special is escaped.
-fn pattern(text: &str) -> Result<Pattern, String> {
-    if !text.contains('*') {
-        return Ok(Pattern::Exact(text.to_owned()));
-    }
-    let mut like = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '*' => like.push('%'),
-            '%' | '_' | '\\' => like.extend(['\\', c]),
-            c => like.push(c),
-        }
-    }
-    Ok(Pattern::Like(like))
-}
-
-fn metric_type_of(text: &str) -> Result<MetricType, String> {
-    MetricType::parse(text)
-        .ok_or_else(|| "is none of counter, gauge, histogram and summary".to_owned())
-}
-
-/// The object with its values as strings, as a report's labels are taken; `None` when empty.
-fn label_object(text: &str) -> Result<Option<String>, String> {
-    let example = "write it like {\"hostname\":\"node-1\"}, percent-encoded";
-    let object: BTreeMap<String, Value> = serde_json::from_str(text)
-        .map_err(|_| format!("is not a JSON object of labels; {example}"))?;
-    let mut labels = BTreeMap::new();
-    for (key, value) in object {
-        let value = match value {
-            Value::String(text) => text,
-            Value::Number(number) => number.to_string(),
-            Value::Bool(value) => value.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => {
-                return Err(format!("has a value that is no string for {key:?}; {example}"));
-            }
-        };
-        if key.contains('\0') || value.contains('\0') {
-            return Err("must not contain the character U+0000".to_owned());
-        }
-        labels.insert(key, value);
-    }
-    Ok((!labels.is_empty()).then(|| Value::from_iter(labels).to_string()))
-}
-
-/// A text, an integer or a number with a fraction, as in a report.
-fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    if let Ok(number) = text.parse::<i64>() {
-        return timestamp::from_integer(number.into()).map_err(says);
-    }
-    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && let Ok(number) = text.parse::<f64>()
-    {
-        return timestamp::from_float(number).map_err(says);
-    }
-    // The `+` of a zone, when it was not percent-encoded, has become a space.
-    let restored = match text.rsplit_once(' ') {
-        Some((time, zone)) if time.len() >= "2024-01-01T12:00".len() => format!("{time}+{zone}"),
-        _ => text.to_owned(),
-    };
-    timestamp::parse(&restored, zone).map_err(|why: InvalidTimestamp| why.to_string())
-}
-
-fn order_of(text: &str) -> Result<Order, String> {
-    match text {
-        "desc" => Ok(Order::NewestFirst),
-        "asc" => Ok(Order::OldestFirst),
-        _ => Err("is neither desc (newest first) nor asc (oldest first)".to_owned()),
-    }
-}
-
-fn limit_of(text: &str) -> Result<usize, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| format!("is not a whole number from 1 to {LIMIT_MAX}"))
-}
-
-fn consistency_of(text: &str) -> Result<Consistency, String> {
-    match text {
-        "acknowledged" => Ok(Consistency::Acknowledged),
-        "eventual" => Ok(Consistency::Eventual),
-        _ => Err("is neither acknowledged nor eventual".to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Samples and their parts as JSON.
 
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, date};
 use jiff::fmt::temporal::DateTimePrinter;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -105,15 +107,18 @@ fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
 
 /// RFC 3339 in UTC, with six digits of a second's fraction unless it is zero.
 pub(super) fn write_timestamp(out: &mut Vec<u8>, timestamp: Timestamp) {
+    const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
     const WHOLE: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
     const MICROS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
     let micros = timestamp.micros();
     let printer = if micros % 1_000_000 == 0 { WHOLE } else { MICROS };
-    let timestamp = jiff::Timestamp::from_microsecond(micros)
+    // Not `jiff::Timestamp`: that one ends 26 hours before the year 9999 does.
+    let utc = EPOCH
+        .checked_add(SignedDuration::from_micros(micros))
         .expect("both types reach to the end of the year 9999");
     out.push(b'"');
-    printer.print_timestamp(&timestamp, &mut *out).expect("memory is written without error");
-    out.push(b'"');
+    printer.print_datetime(&utc, &mut *out).expect("memory is written without error");
+    out.extend_from_slice(b"Z\"");
 }
 
 #[cfg(test)]

@@ -70,7 +70,9 @@ impl Queries {
 
     /// One page of the samples that `filter` lets through.
     ///
-    /// Sees what is flushed. Where [`Filter::consistency`] asks for more, wait before.
+    /// Sees what is flushed. Where [`Filter::consistency`] asks for more, wait before. May be
+    /// dropped: PostgreSQL then ends the statement in its own time, and the connection goes
+    /// back to the pool after that.
     ///
     /// # Errors
     /// [`QueryError::Busy`] at once when every connection is in use, [`QueryError::TimedOut`]

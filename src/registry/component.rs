@@ -56,7 +56,7 @@ pub struct Placement {
     pub slot: Slot,
 }
 
-/// What [`ComponentState::intern`] answers.
+/// What [`super::Registry::intern`] answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interned {
     /// A known series: its entry and placement.
