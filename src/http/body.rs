@@ -74,7 +74,7 @@ impl Drop for Share {
 
 /// Receives `body`. A body that comes in one piece, as most do, is not copied.
 pub(super) async fn receive(
-    mut body: Incoming,
+    body: &mut Incoming,
     limit: usize,
     budget: &Arc<BodyBudget>,
     deadline: Duration,
@@ -83,7 +83,7 @@ pub(super) async fn receive(
         return Err(BodyError::TooLarge { limit });
     }
     let mut share = Share { budget: Arc::clone(budget), bytes: 0 };
-    let receiving = collect(&mut body, limit, &mut share);
+    let receiving = collect(body, limit, &mut share);
     let bytes = tokio::time::timeout(deadline, receiving)
         .await
         .map_err(|_| BodyError::TooSlow { seconds: deadline.as_secs() })??;
@@ -113,19 +113,19 @@ async fn collect(body: &mut Incoming, limit: usize, share: &mut Share) -> Result
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-/// Reads and drops what is left of a refused body, up to `limit` bytes, so that the client
-/// reads the answer instead of a reset connection.
-pub(super) async fn discard(mut body: Incoming, limit: usize, deadline: Duration) {
+/// Reads and drops what is left of a refused body, up to `limit` bytes. Returns whether that was
+/// all: then the connection can go on.
+pub(super) async fn discard(mut body: Incoming, limit: usize, deadline: Duration) -> bool {
     let draining = async {
         let mut left = limit;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(bytes) else { return };
+        while let Some(frame) = body.frame().await {
+            let bytes = frame.ok().map(|frame| frame.data_ref().map_or(0, Bytes::len));
+            let Some(rest) = bytes.and_then(|bytes| left.checked_sub(bytes)) else { return false };
             left = rest;
         }
+        true
     };
-    // Past the deadline the connection is closed instead, which is all there is to do.
-    drop(tokio::time::timeout(deadline, draining).await);
+    tokio::time::timeout(deadline, draining).await.unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use tokio::task::block_in_place;
 
@@ -18,7 +18,7 @@ use crate::registry::KEY_BYTES_MAX;
 
 /// Bodies from this size on are decompressed where blocking is allowed.
 const BLOCKING_BYTES: usize = 64 << 10;
-/// How much of a refused body is read so that its sender sees the answer, and for how long.
+/// How much of a refused body is read so that its connection can go on, and for how long.
 const DISCARD_BYTES: usize = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
@@ -33,17 +33,28 @@ enum Format {
 
 /// Answers one report.
 pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
-    let (head, body) = request.into_parts();
-    match admit(api, &head.headers) {
-        Ok((format, encoding)) => match take(api, &head.headers, format, encoding, body).await {
-            Ok(answer) => reply::json(answer),
-            Err(refusal) => *refusal,
-        },
-        Err(refusal) => {
-            body::discard(body, DISCARD_BYTES, DISCARD_TIME).await;
-            *refusal
-        }
+    let (head, mut body) = request.into_parts();
+    let answer = match admit(api, &head.headers) {
+        Ok((format, encoding)) => take(api, &head.headers, format, encoding, &mut body).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
+        Ok(answer) => reply::json(answer),
+        Err(refusal) => after_the_body(*refusal, body).await,
     }
+}
+
+/// A refusal that its sender will read: where the rest of the body is not too long it is taken off
+/// the connection first, and where it is, the answer says that the connection ends. Otherwise a
+/// client would send its next request to a connection that is about to close.
+async fn after_the_body(mut refusal: Reply, body: Incoming) -> Reply {
+    // Who was too slow already is not waited for again.
+    let slow = refusal.status() == StatusCode::REQUEST_TIMEOUT;
+    let patience = if slow { Duration::ZERO } else { DISCARD_TIME };
+    if !body::discard(body, DISCARD_BYTES, patience).await {
+        refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    refusal
 }
 
 /// All that can be decided before the body is read.
@@ -65,7 +76,7 @@ async fn take(
     headers: &HeaderMap,
     format: Format,
     encoding: Encoding,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Vec<u8>, Refusal> {
     let key = idempotency_key(headers)?;
     let limit = api.settings.body_bytes_max;
