@@ -1,9 +1,24 @@
-//! The one integration binary: what holds of the project as a whole.
+//! The one integration binary: the real server with its PostgreSQL, on its real port, and what
+//! holds of the project as a whole.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a failed unwrap is a failed test, also in what tests share"
 )]
 
+// What the tests share.
+mod client;
+mod output;
+mod server;
+mod sql;
+
+// The server.
+mod bodies;
+mod connections;
+mod durability;
+mod query;
+mod report;
+
+// The project.
 mod layers;
 mod readme;
