@@ -74,7 +74,7 @@ impl Drop for Share {
 
 /// Receives `body`. A body that comes in one piece, as most do, is not copied.
 pub(super) async fn receive(
-    mut body: Incoming,
+    body: &mut Incoming,
     limit: usize,
     budget: &Arc<BodyBudget>,
     deadline: Duration,
@@ -83,7 +83,7 @@ pub(super) async fn receive(
         return Err(BodyError::TooLarge { limit });
     }
     let mut share = Share { budget: Arc::clone(budget), bytes: 0 };
-    let receiving = collect(&mut body, limit, &mut share);
+    let receiving = collect(body, limit, &mut share);
     let bytes = tokio::time::timeout(deadline, receiving)
         .await
         .map_err(|_| BodyError::TooSlow { seconds: deadline.as_secs() })??;
@@ -115,7 +115,7 @@ async fn collect(body: &mut Incoming, limit: usize, share: &mut Share) -> Result
 
 /// Reads and drops what is left of a refused body, up to `limit` bytes, so that the client
 /// reads the answer instead of a reset connection.
-pub(super) async fn discard(mut body: Incoming, limit: usize, deadline: Duration) {
+pub(super) async fn discard(body: &mut Incoming, limit: usize, deadline: Duration) {
     let draining = async {
         let mut left = limit;
         while let Some(Ok(frame)) = body.frame().await {
