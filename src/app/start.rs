@@ -256,11 +256,12 @@ fn build_api(
         clock,
         telemetry: Arc::clone(&telemetry),
     };
+    let pool = connect::query_pool(&database.options, QUERY_CONNECTIONS, settings.query_timeout);
     let parts = ApiParts {
         ingest: Ingest::new(ingest_parts, ingest_settings),
         page: Arc::new(page),
         registry,
-        queries: Queries::new(connect::query_pool(&database.options, QUERY_CONNECTIONS)),
+        queries: Queries::new(pool, settings.query_timeout),
         progress: log.progress(),
         telemetry,
     };

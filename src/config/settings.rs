@@ -160,12 +160,12 @@ settings! {
         /// Size of a report's body, before and after decompression.
         body_bytes_max: usize = "body-bytes-max", "16MiB", bytes().between("1KiB", "64MiB");
         /// Labels of one metric.
-        labels_max: usize = "labels-max", "64", count().between("0", "1_000");
-        /// Length of a metric's, a label's or a component's name. A longer one is rejected.
+        labels_max: usize = "labels-max", "64", count().between("0", "255");
+        /// Length of a metric's or a label's name. A longer one is rejected.
         name_bytes_max: usize = "name-bytes-max", "255", bytes().between("1", "4KiB");
         /// Length of a label's value. A longer one is rejected.
         label_value_bytes_max: usize =
-            "label-value-bytes-max", "2KiB", bytes().between("1", "64KiB");
+            "label-value-bytes-max", "2KiB", bytes().between("1", "63KiB");
         /// How far in the future a timestamp may lie. A sample beyond it is rejected.
         future_max: Duration = "future-max", "10m", DURATION.between("0s", "7d");
     }

@@ -46,9 +46,17 @@ struct Family {
 /// One line of the page.
 #[derive(Debug)]
 struct Cell {
+    place: Place,
+    /// Further series that became the same by sanitising; the one seen last shows.
+    rivals: Box<[Place]>,
+    prefix: Box<str>,
+}
+
+/// A member's entry.
+#[derive(Clone, Copy, Debug)]
+struct Place {
     member: u32,
     entry: u32,
-    prefix: Box<str>,
 }
 
 /// A value and when it was accepted, in seconds since the Unix epoch.
@@ -125,26 +133,12 @@ impl Catalogue {
             cells: Vec::new(),
             prefixes: HashTable::new(),
         });
-        if family.help.is_empty() {
-            family.help = series.help().unwrap_or_default().into();
+        // The latest definition decides for the family.
+        family.metric_type = series.metric_type();
+        if let Some(help) = series.help().filter(|help| **help != *family.help) {
+            family.help = help.into();
         }
-        let (hasher, members) = (&self.hasher, &self.members);
-        let hash = hasher.hash_one(prefix.as_str());
-        let standing =
-            family.prefixes.find(hash, |&at| *family.cells[at as usize].prefix == *prefix).copied();
-        match standing {
-            // Two series that became one by sanitising: the first stays, unless it is gone.
-            Some(at) if members[family.cells[at as usize].member as usize].live => {}
-            Some(at) => family.cells[at as usize] = Cell { member, entry, prefix: prefix.into() },
-            None => {
-                let at = family.cells.len() as u32;
-                family.cells.push(Cell { member, entry, prefix: prefix.into() });
-                let cells = &family.cells;
-                family
-                    .prefixes
-                    .insert_unique(hash, at, |&at| hasher.hash_one(&*cells[at as usize].prefix));
-            }
-        }
+        family.add(Place { member, entry }, prefix, &self.hasher);
     }
 
     /// Builds the catalogue again from its live members; what evicted ones held goes.
@@ -168,11 +162,13 @@ impl Catalogue {
         for (name, family) in &self.families {
             let mut headed = false;
             for cell in &family.cells {
-                let member = &self.members[cell.member as usize];
-                let at = starts[cell.member as usize] + cell.entry as usize;
-                let Some(&(value, seen_s)) = values.get(at).filter(|_| member.live) else {
-                    continue;
+                let seen =
+                    |place: Place| values[starts[place.member as usize] + place.entry as usize];
+                let latest = |last: Seen, place: &Place| {
+                    let other = seen(*place);
+                    if other.1 > last.1 { other } else { last }
                 };
+                let (value, seen_s) = cell.rivals.iter().fold(seen(cell.place), latest);
                 if seen_s < fresh_s || seen_s == 0 {
                     continue;
                 }
@@ -198,8 +194,8 @@ impl Catalogue {
             let state = member.component.lock();
             let same = member.live && state.generation() == member.generation;
             let seen = state.series().take(member.listed);
-            values.extend(seen.map(|series| match series.last {
-                Some(last) if same => (last.value, series.seen_s),
+            values.extend(seen.map(|series| match series.newest {
+                Some(newest) if same => (newest.value, series.seen_s),
                 _ => (0.0, 0),
             }));
             values.resize(starts[starts.len() - 1] + member.listed, (0.0, 0));
@@ -209,6 +205,21 @@ impl Catalogue {
 }
 
 impl Family {
+    fn add(&mut self, place: Place, prefix: String, hasher: &RandomState) {
+        let hash = hasher.hash_one(prefix.as_str());
+        let cells = &mut self.cells;
+        if let Some(&at) = self.prefixes.find(hash, |&at| *cells[at as usize].prefix == *prefix) {
+            let rivals = &mut cells[at as usize].rivals;
+            let mut more = std::mem::take(rivals).into_vec();
+            more.push(place);
+            *rivals = more.into();
+            return;
+        }
+        let at = cells.len() as u32;
+        cells.push(Cell { place, rivals: Box::default(), prefix: prefix.into() });
+        self.prefixes.insert_unique(hash, at, |&at| hasher.hash_one(&*cells[at as usize].prefix));
+    }
+
     fn push_head(&self, page: &mut Vec<u8>, name: &str) {
         if !self.help.is_empty() {
             for part in ["# HELP ", name, " "] {

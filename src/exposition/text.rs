@@ -54,32 +54,34 @@ fn push_label(out: &mut String, name: &str, value: &str) {
 
 /// The part of a sample's line before its value: `name{label="value",…} `.
 ///
-/// Labels whose names become equal by sanitising are told apart by taking the first; a label
-/// name that begins with two underscores is Prometheus' own and loses one.
+/// Labels stand in the order of their sanitised names, so that equal sets have equal prefixes.
+/// An empty value is left out: to Prometheus it is the same as no label. Of names that become
+/// equal by sanitising the first counts; a name that begins with two underscores is
+/// Prometheus' own and loses one.
 pub(super) fn prefix(
     family: &str,
     series: &SeriesDefinition<'_>,
     component: &str,
     component_type: &str,
 ) -> String {
-    let mut out = String::with_capacity(128);
-    out.push_str(family);
-    out.push('{');
-    push_label(&mut out, COMPONENT, component);
-    out.push(',');
-    push_label(&mut out, COMPONENT_TYPE, component_type);
-    let mut taken = vec![COMPONENT.to_owned(), COMPONENT_TYPE.to_owned()];
-    for (name, value) in series.labels() {
+    let mut labels =
+        vec![(COMPONENT.to_owned(), component), (COMPONENT_TYPE.to_owned(), component_type)];
+    for (name, value) in series.labels().filter(|(_, value)| !value.is_empty()) {
         let mut clean = String::with_capacity(name.len());
         push_label_name(&mut clean, name);
         while clean.starts_with("__") {
             clean.remove(0);
         }
-        if !taken.contains(&clean) {
-            out.push(',');
-            push_label(&mut out, &clean, value);
-            taken.push(clean);
+        if labels.iter().all(|(taken, _)| *taken != clean) {
+            labels.push((clean, value));
         }
+    }
+    labels.sort_unstable();
+    let mut out = String::with_capacity(128);
+    out.push_str(family);
+    for (at, (name, value)) in labels.iter().enumerate() {
+        out.push(if at == 0 { '{' } else { ',' });
+        push_label(&mut out, name, value);
     }
     out.push_str("} ");
     out
@@ -116,21 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_escaped_and_never_stand_twice() {
+    fn labels_are_escaped_sorted_and_never_stand_twice() {
         let check = |labels: &[(&str, &str)], expected: &str| {
             let mut bytes = Vec::new();
             write_identity(&mut bytes, "m", labels);
             write_metadata(&mut bytes, MetricType::Gauge, "", "");
             let series = SeriesDefinition::parse(&bytes).unwrap();
-            let expected = format!("m{{component=\"c\\\"1\",component_type=\"t\"{expected}}} ");
-            assert_eq!(prefix("m", &series, "c\"1", "t"), expected);
+            assert_eq!(prefix("m", &series, "c\"1", "t"), format!("m{{{expected}}} "));
         };
-        check(&[], "");
-        check(&[("a", "x\\y\n\"z\"")], ",a=\"x\\\\y\\n\\\"z\\\"\"");
-        check(&[("component", "another"), ("component_type", "u")], "");
-        check(&[("a-b", "1"), ("a.b", "2"), ("a_b", "3")], ",a_b=\"1\"");
-        check(&[("__name__", "evil")], ",_name__=\"evil\"");
-        check(&[("a:b", "1")], ",a_b=\"1\"");
+        let ours = r#"component="c\"1",component_type="t""#;
+        check(&[], ours);
+        check(&[("z", "x\\y\n\"z\"")], &format!("{ours},z=\"x\\\\y\\n\\\"z\\\"\""));
+        check(&[("component", "another"), ("component_type", "u")], ours);
+        check(&[("a-b", "1"), ("a.b", "2"), ("a_b", "3")], &format!("a_b=\"1\",{ours}"));
+        check(&[("__name__", "evil")], &format!("_name__=\"evil\",{ours}"));
+        check(&[("a:b", "1"), ("empty", "")], &format!("a_b=\"1\",{ours}"));
+        let one = format!("a_b=\"2\",a_z=\"1\",{ours}");
+        check(&[("a.z", "1"), ("a_b", "2")], &one);
+        check(&[("a_b", "2"), ("a_z", "1")], &one);
     }
 
     #[test]

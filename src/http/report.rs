@@ -18,9 +18,10 @@ use crate::registry::KEY_BYTES_MAX;
 
 /// Bodies from this size on are decompressed where blocking is allowed.
 const BLOCKING_BYTES: usize = 64 << 10;
-/// How much of a refused body is read so that its connection can go on, and for how long.
-const DISCARD_BYTES: usize = 1 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(2);
+/// How much of a refused body is read so that its sender sees the answer instead of a broken
+/// connection, and for how long.
+const DISCARD_BYTES: usize = 256 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,32 +34,33 @@ enum Format {
 
 /// Answers one report.
 pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
+    let in_flight = &api.parts.telemetry.http.reports_in_flight;
+    in_flight.inc();
     let (head, mut body) = request.into_parts();
-    let answer = match admit(api, &head.headers) {
-        Ok((format, encoding)) => take(api, &head.headers, format, encoding, &mut body).await,
-        Err(refusal) => Err(refusal),
-    };
+    let answer = take(api, &head.headers, &mut body).await;
+    in_flight.dec();
     match answer {
         Ok(answer) => reply::json(answer),
-        Err(refusal) => after_the_body(*refusal, body).await,
+        Err(refusal) => after_the_body(*refusal, &head.headers, body).await,
     }
 }
 
-/// A refusal that its sender will read: where the rest of the body is not too long it is taken off
-/// the connection first, and where it is, the answer says that the connection ends. Otherwise a
-/// client would send its next request to a connection that is about to close.
-async fn after_the_body(mut refusal: Reply, body: Incoming) -> Reply {
-    // Who was too slow already is not waited for again.
-    let slow = refusal.status() == StatusCode::REQUEST_TIMEOUT;
-    let patience = if slow { Duration::ZERO } else { DISCARD_TIME };
-    if !body::discard(body, DISCARD_BYTES, patience).await {
+/// A refusal that its sender will read: the rest of the body is taken off the connection first,
+/// and where that is too much, the answer says that the connection ends. Otherwise a client would
+/// send its next request to a connection that is about to close.
+async fn after_the_body(mut refusal: Reply, headers: &HeaderMap, body: Incoming) -> Reply {
+    // Who waits for a word before sending the body is told without one, and who was too slow
+    // already is not waited for again.
+    let in_time = refusal.status() != StatusCode::REQUEST_TIMEOUT;
+    let comes = in_time && !headers.contains_key(header::EXPECT);
+    if !(comes && body::discard(body, DISCARD_BYTES, DISCARD_TIME).await) {
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     refusal
 }
 
 /// All that can be decided before the body is read.
-fn admit(api: &Api, headers: &HeaderMap) -> Result<(Format, Encoding), Refusal> {
+fn admit(api: &Api) -> Result<(), Refusal> {
     if api.is_draining() {
         return Err(Box::new(reply::retry(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -67,17 +69,12 @@ fn admit(api: &Api, headers: &HeaderMap) -> Result<(Format, Encoding), Refusal> 
             "the server is stopping; try another one, or again once it is back",
         )));
     }
-    api.parts.ingest.admit().map_err(refused)?;
-    Ok((format(headers)?, encoding(headers)?))
+    api.parts.ingest.admit().map_err(refused)
 }
 
-async fn take(
-    api: &Api,
-    headers: &HeaderMap,
-    format: Format,
-    encoding: Encoding,
-    body: &mut Incoming,
-) -> Result<Vec<u8>, Refusal> {
+async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
+    admit(api)?;
+    let (format, encoding) = (format(headers)?, encoding(headers)?);
     let key = idempotency_key(headers)?;
     let limit = api.settings.body_bytes_max;
     let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)

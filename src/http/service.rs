@@ -22,7 +22,9 @@ pub(super) fn ready(api: &Api) -> Reply {
             "the server is stopping",
         );
     }
-    if let Err(error) = api.parts.ingest.admit() {
+    if let Err(error) = api.parts.ingest.admit()
+        && !error.is_overload()
+    {
         return reply::retry(StatusCode::SERVICE_UNAVAILABLE, 5, error.code(), &error.to_string());
     }
     let database = if telemetry.flush.postgres_up.get() == 1 { "up" } else { "away" };

@@ -54,6 +54,11 @@ pub enum IngestError {
 }
 
 impl IngestError {
+    /// Whether the server is well and only has more to do than it can.
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::Log(AppendError::OverBudget { .. } | AppendError::StagingFull))
+    }
+
     /// Whether this report alone is to blame, so that others beside it can be taken.
     pub(super) fn is_the_lines_own(&self) -> bool {
         match self {

@@ -6,6 +6,9 @@ use crate::protocol::answer::{self, AcceptedLines, LineReject};
 use crate::protocol::ndjson::LineCursor;
 use crate::registry::KeyDigest;
 
+/// After so many lines other connections of the thread get their turn.
+const LINES_PER_TURN: usize = 64;
+
 /// What came of the lines so far.
 #[derive(Default)]
 struct Outcome {
@@ -31,23 +34,24 @@ impl Ingest {
         key: Option<&[u8]>,
     ) -> Result<Vec<u8>, IngestError> {
         let mut outcome = Outcome::default();
-        let mut first_error = None;
         let mut cursor = LineCursor::default();
         while let Some(line) = cursor.next_line(body)? {
             outcome.lines += 1;
+            if outcome.lines.is_multiple_of(LINES_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
             let key = key.map(|key| KeyDigest::new(key, line.number));
             match self.log(&body[line.bytes], key).await {
                 Ok(logged) => outcome.take(line.number, logged),
                 Err(error) if error.is_the_lines_own() => {
                     let reason = error.to_string();
                     outcome.lines_rejected.push(LineReject { line: line.number, reason });
-                    first_error.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
             }
         }
         if outcome.logged.is_empty() {
-            return Err(first_error.unwrap_or(IngestError::NoLines));
+            return Err(outcome.nothing_taken());
         }
         for logged in std::mem::take(&mut outcome.logged) {
             self.synced(logged).await?;
@@ -61,6 +65,14 @@ impl Outcome {
         self.inserted += logged.stored + logged.repeated;
         self.metrics_rejected.extend(logged.rejects.drain(..).map(|reject| (line, reject)));
         self.logged.push(logged);
+    }
+
+    fn nothing_taken(&self) -> IngestError {
+        let Some(first) = self.lines_rejected.first() else { return IngestError::NoLines };
+        let first_reason = format!("line {}: {}", first.line, first.reason);
+        let mut answer = Vec::new();
+        answer::write_no_lines_taken(&mut answer, &self.lines_rejected);
+        IngestError::NothingTaken { first_reason, answer }
     }
 
     fn render(&self) -> Vec<u8> {

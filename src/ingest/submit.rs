@@ -16,7 +16,7 @@ use crate::registry::{
 };
 
 /// An answer longer than this is not kept with its key; the retry is told the numbers alone.
-const KEPT_ANSWER_BYTES_MAX: usize = 512;
+const KEPT_ANSWER_BYTES_MAX: usize = 4096;
 
 /// What came of an attempt.
 pub(super) enum Step {
@@ -43,7 +43,6 @@ pub(super) fn submit(
     copy.extend_from_slice(document);
     let decoded = decoder.decode(copy, now, &settings.decode)?;
     let batch = decoded.batch;
-    reject_outside_window(parts, batch, now);
     if batch.samples.is_empty() {
         return Err(nothing_taken(parts, batch));
     }
@@ -51,6 +50,8 @@ pub(super) fn submit(
         Found::Component(component) => component,
         Found::Load(key) => return Ok(Step::Load(key)),
     };
+    // Only now, so that a report which is refused anyway opens no past partition.
+    reject_outside_window(parts, batch, now);
     let mut state = component.lock();
     if state.is_evicted() {
         // It left the registry a moment ago; loading puts it, or nothing, in its place.

@@ -294,7 +294,7 @@ async fn lines_are_taken_one_by_one() {
     assert_eq!(bench.ingest.report_lines(b"\n \n", None).await.unwrap_err(), IngestError::NoLines);
     assert_eq!(
         bench.ingest.report_lines(b"x\ny\n", None).await.unwrap_err().code(),
-        "invalid_json"
+        "no_valid_metrics"
     );
 }
 

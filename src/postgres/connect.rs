@@ -16,8 +16,6 @@ const CONNECT_SECONDS_MAX: u64 = 10;
 const ACQUIRE_SECONDS_MAX: u64 = 5;
 /// How long an unused connection of the pool is kept.
 const IDLE_SECONDS_MAX: u64 = 300;
-/// How long one statement of the pool may run.
-const QUERY_SECONDS_MAX: u64 = 30;
 
 /// Compiling a statement takes longer than any of this crate's runs: 300 ms were seen for one of
 /// 60 ms, on tables whose size PostgreSQL had not learnt yet.
@@ -123,12 +121,17 @@ pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Connect
     .await
 }
 
-/// A pool of at most `connections_max` for the statements behind HTTP requests.
+/// A pool of at most `connections_max` for the statements behind HTTP requests, each of which
+/// PostgreSQL ends after `statement_time_max`.
 ///
 /// Opens nothing yet, so that a server can start while PostgreSQL is away. Must be called within
 /// the runtime that will use it.
-pub fn query_pool(options: &PgConnectOptions, connections_max: u32) -> PgPool {
-    let statement_timeout = format!("{QUERY_SECONDS_MAX}s");
+pub fn query_pool(
+    options: &PgConnectOptions,
+    connections_max: u32,
+    statement_time_max: Duration,
+) -> PgPool {
+    let statement_timeout = format!("{}ms", statement_time_max.as_millis().max(1));
     let options = with_session(
         options,
         &[
@@ -224,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn a_pool_opens_nothing_until_it_is_used() {
         let database = test_cluster::empty_database().await;
-        let pool = query_pool(&database.options, 2);
+        let pool = query_pool(&database.options, 2, Duration::from_secs(30));
         assert_eq!(pool.size(), 0);
         let timeout: String = sqlx::query_scalar("SELECT current_setting('statement_timeout')")
             .fetch_one(&pool)

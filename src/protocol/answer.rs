@@ -58,11 +58,7 @@ pub fn write_accepted_lines(out: &mut Vec<u8>, accepted: &AcceptedLines<'_>) {
     out.extend_from_slice(b"{\"status\":\"ok\",\"lines\":");
     write_integer(out, accepted.lines);
     write_inserted(out, accepted.metrics_inserted, accepted.durable);
-    write_list(out, "lines_rejected", accepted.lines_rejected, |out, rejected| {
-        out.extend_from_slice(b"{\"line\":");
-        write_integer(out, rejected.line);
-        write_reason(out, &rejected.reason);
-    });
+    write_line_rejects(out, accepted.lines_rejected);
     write_list(out, "metrics_rejected", accepted.metrics_rejected, |out, (line, reject)| {
         out.extend_from_slice(b"{\"line\":");
         write_integer(out, *line);
@@ -99,6 +95,17 @@ pub fn write_nothing_taken(out: &mut Vec<u8>, rejects: &[Reject]) {
     out.push(b'}');
 }
 
+/// Appends the error for an NDJSON body of which nothing could be taken, with the reasons.
+pub fn write_no_lines_taken(out: &mut Vec<u8>, rejects: &[LineReject]) {
+    let detail = match rejects.first() {
+        Some(first) => format!("no line could be taken; line {}: {}", first.line, first.reason),
+        None => "no line could be taken".to_owned(),
+    };
+    write_error_open(out, "no_valid_lines", &detail);
+    write_line_rejects(out, rejects);
+    out.push(b'}');
+}
+
 /// Appends `text` as a JSON string, quotation marks included.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -111,6 +118,14 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn write_line_rejects(out: &mut Vec<u8>, rejects: &[LineReject]) {
+    write_list(out, "lines_rejected", rejects, |out, rejected| {
+        out.extend_from_slice(b"{\"line\":");
+        write_integer(out, rejected.line);
+        write_reason(out, &rejected.reason);
+    });
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {

@@ -30,9 +30,6 @@ use crate::model::Timestamp;
 use crate::postgres::partitions::{self, PartitionState};
 use crate::postgres::timestamptz::Timestamptz;
 
-/// How long a query may go on to its next statement; the pool bounds the last one.
-const QUERY_TIME_MAX: Duration = Duration::from_secs(30);
-
 /// The first stretch of time in which the nearest row is looked for: a day.
 const REACH_US: i64 = 86_400_000_000;
 /// The width of the first window: 10 s.
@@ -48,6 +45,7 @@ pub struct Queries {
     pool: PgPool,
     connections: usize,
     permits: Semaphore,
+    time_max: Duration,
 }
 
 /// A page of samples.
@@ -62,10 +60,11 @@ pub struct QueryAnswer {
 }
 
 impl Queries {
-    /// Over a pool from [`crate::postgres::connect::query_pool`].
-    pub fn new(pool: PgPool) -> Self {
+    /// Over a pool from [`crate::postgres::connect::query_pool`]; a query goes on to its next
+    /// statement for `time_max`, and the pool bounds the last one.
+    pub fn new(pool: PgPool, time_max: Duration) -> Self {
         let connections = pool.options().get_max_connections() as usize;
-        Self { pool, connections, permits: Semaphore::new(connections) }
+        Self { pool, connections, permits: Semaphore::new(connections), time_max }
     }
 
     /// One page of the samples that `filter` lets through.
@@ -76,7 +75,7 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError::Busy`] at once when every connection is in use, [`QueryError::TimedOut`]
-    /// after 30 s to 60 s, and as the database fails.
+    /// after the time given to [`Queries::new`], and as the database fails.
     pub async fn query(&self, filter: &Filter) -> Result<QueryAnswer, QueryError> {
         let _permit = self.permit()?;
         let mut conn = self.pool.acquire().await?;
@@ -84,7 +83,7 @@ impl Queries {
             filter,
             rest: filter.range().intersect(stored_range(&mut conn).await?),
             page: Page::new(filter.limit),
-            deadline: Instant::now() + QUERY_TIME_MAX,
+            deadline: Instant::now() + self.time_max,
         };
         walk.fill_page(&mut conn).await?;
         let count = walk.page.count();

@@ -14,6 +14,8 @@ pub const KEY_BYTES_MAX: usize = 128;
 const KEEP_S: u32 = 600;
 /// How many keys are remembered.
 const KEYS_MAX: usize = 1_000_000;
+/// Bytes of all answers that are remembered; the oldest go when they are more.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// A client's key, or one line's share of it, as a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +100,7 @@ struct Inner {
     keys: HashMap<KeyDigest, Remembered>,
     /// Settled keys by the second of their answer.
     ages: VecDeque<(u32, KeyDigest)>,
+    answer_bytes: usize,
 }
 
 impl KeyMemory {
@@ -119,8 +122,12 @@ impl KeyMemory {
     /// Remembers the answer to a key: one that was claimed, or one read from the log.
     pub fn settle(&self, key: KeyDigest, body: BodyDigest, answer: &[u8], now_s: u32) {
         let mut inner = self.inner.lock();
+        if inner.keys.get(&key).is_some_and(|known| known.answer.is_some()) {
+            return;
+        }
         inner.keys.insert(key, Remembered { body, answer: Some(answer.into()) });
         inner.ages.push_back((now_s, key));
+        inner.answer_bytes += answer.len();
         inner.expire(now_s);
     }
 
@@ -136,11 +143,13 @@ impl KeyMemory {
 impl Inner {
     fn expire(&mut self, now_s: u32) {
         while let Some(&(at_s, key)) = self.ages.front() {
-            if at_s.saturating_add(KEEP_S) >= now_s && self.ages.len() <= KEYS_MAX {
+            let fits = self.ages.len() <= KEYS_MAX && self.answer_bytes <= ANSWER_BYTES_MAX;
+            if fits && at_s.saturating_add(KEEP_S) >= now_s {
                 break;
             }
             self.ages.pop_front();
-            self.keys.remove(&key);
+            let gone = self.keys.remove(&key).and_then(|gone| gone.answer);
+            self.answer_bytes -= gone.map_or(0, |answer| answer.len());
         }
     }
 }

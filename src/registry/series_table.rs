@@ -23,6 +23,8 @@ pub struct LastValue {
 }
 
 impl LastValue {
+    const NONE: Self = Self { timestamp: Timestamp::MIN, value: 0.0 };
+
     /// Whether a sample repeats this one: same time and the same value to the bit, so that NaN
     /// repeats NaN.
     pub fn is_repeated_by(&self, timestamp: Timestamp, value: f64) -> bool {
@@ -39,8 +41,8 @@ pub struct SeriesView<'a> {
     pub group: GroupId,
     /// The series' place in the group.
     pub slot: Slot,
-    /// The last accepted sample, if there was one since the series came into memory.
-    pub last: Option<LastValue>,
+    /// The sample with the latest timestamp, if there was one since the series came into memory.
+    pub newest: Option<LastValue>,
     /// When that sample was accepted, or the series loaded, in seconds since the Unix epoch.
     pub seen_s: u32,
 }
@@ -52,7 +54,10 @@ struct Entry {
     identity_bytes: u32,
     seen_s: u32,
     group: GroupId,
+    /// The last accepted sample: what a client's retry repeats.
     last: LastValue,
+    /// The sample with the latest timestamp: what the page shows. A late one does not replace it.
+    newest: LastValue,
     slot: Slot,
     has_last: bool,
 }
@@ -141,7 +146,8 @@ impl SeriesTable {
             identity_bytes: identity_bytes as u32,
             seen_s: 0,
             group,
-            last: LastValue { timestamp: Timestamp::MIN, value: 0.0 },
+            last: LastValue::NONE,
+            newest: LastValue::NONE,
             slot,
             has_last: false,
         });
@@ -217,8 +223,8 @@ impl SeriesTable {
                     view.slot,
                 ) {
                     let kept = &mut self.entries[new];
-                    (kept.last, kept.has_last, kept.seen_s) =
-                        (entry.last, entry.has_last, entry.seen_s);
+                    (kept.last, kept.newest) = (entry.last, entry.newest);
+                    (kept.has_last, kept.seen_s) = (entry.has_last, entry.seen_s);
                 }
             }
         }
@@ -241,6 +247,9 @@ impl SeriesTable {
     #[inline]
     pub(super) fn set_last(&mut self, at: usize, last: LastValue, seen_s: u32) {
         let entry = &mut self.entries[at];
+        if !entry.has_last || last.timestamp >= entry.newest.timestamp {
+            entry.newest = last;
+        }
         (entry.last, entry.has_last, entry.seen_s) = (last, true, seen_s);
     }
 
@@ -250,7 +259,7 @@ impl SeriesTable {
             definition: self.definition(at).unwrap_or_default(),
             group: entry.group,
             slot: entry.slot,
-            last: entry.has_last.then_some(entry.last),
+            newest: entry.has_last.then_some(entry.newest),
             seen_s: entry.seen_s,
         }
     }
@@ -352,7 +361,24 @@ mod tests {
         assert_eq!(table.keep(|view| view.seen_s > 0), 2);
         let (c, identity) = definition("c", "help");
         assert_eq!(table.find(0, &c, identity), Found::Same(0));
-        assert_eq!((table.view(0).last, table.view(0).slot.get()), (Some(last), 2));
+        assert_eq!((table.view(0).newest, table.view(0).slot.get()), (Some(last), 2));
+    }
+
+    #[test]
+    fn a_late_sample_is_the_last_and_not_the_newest() {
+        let mut table = table(&["a"]);
+        let sample =
+            |micros, value| LastValue { timestamp: Timestamp::from_micros(micros).unwrap(), value };
+        table.set_last(0, sample(50, 1.0), 1);
+        table.set_last(0, sample(20, 2.0), 2);
+        assert_eq!(table.view(0).newest, Some(sample(50, 1.0)));
+        assert!(table.is_repeat(0, sample(20, 2.0).timestamp, 2.0));
+        table.set_last(0, sample(50, 3.0), 3);
+        assert_eq!(
+            table.view(0).newest,
+            Some(sample(50, 3.0)),
+            "a correction of the same time shows"
+        );
     }
 
     #[test]

@@ -109,19 +109,30 @@ fn a_body_over_the_limit_is_413_before_and_after_decompression() {
 #[test]
 fn the_sender_of_a_body_far_over_the_limit_reads_the_413() {
     let server = Server::shared();
-    let megabyte = vec![b' '; 1 << 20];
+    let head = |more: &str| {
+        let bytes = 20 << 20;
+        format!(
+            "POST /api/metrics/report HTTP/1.1\r\nhost: it\r\ncontent-length: {bytes}\r\n{more}\r\n"
+        )
+    };
+    // One sends without looking and can use its connection again.
     let mut raw = Raw::open(server.address());
-    raw.send(format!(
-        "POST /api/metrics/report HTTP/1.1\r\nhost: it\r\ncontent-length: {}\r\n\r\n",
-        20 << 20
-    ));
+    raw.send(head(""));
     for _ in 0..20 {
-        raw.send(&megabyte);
+        raw.send(vec![b' '; 1 << 20]);
     }
-    let (head, body) = raw.answer();
-    assert!(head.starts_with("http/1.1 413 "), "{head}");
-    assert!(head.contains("connection: close"), "{head}");
+    let (answer, body) = raw.answer();
+    assert!(answer.starts_with("http/1.1 413 "), "{answer}");
     assert!(String::from_utf8(body).unwrap().contains("body_too_large"));
+    raw.send("GET /health HTTP/1.1\r\nhost: it\r\n\r\n");
+    assert!(raw.answer().0.starts_with("http/1.1 200 "));
+
+    // Another asks first and never sends it.
+    let mut raw = Raw::open(server.address());
+    raw.send(head("expect: 100-continue\r\n"));
+    let (answer, _) = raw.answer();
+    assert!(answer.starts_with("http/1.1 413 "), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
 }
 
 #[test]

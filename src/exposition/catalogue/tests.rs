@@ -58,7 +58,7 @@ fn families_are_sorted_and_have_one_head_each() {
         },
     );
     let expected = "# HELP a Some help\n# TYPE a counter\na{component=\"c\",component_type=\"t\"} 1.0\n\
-         # HELP z Some help\n# TYPE z gauge\nz{component=\"c\",component_type=\"t\"} 1.0\n\
+         # HELP z Some help\n# TYPE z counter\nz{component=\"c\",component_type=\"t\"} 1.0\n\
          z{component=\"d\",component_type=\"t\"} 2.5\n";
     assert_eq!(page(&mut catalogue, &registry, 0), expected);
     assert_eq!(page(&mut catalogue, &registry, 0), expected, "nothing changed");
@@ -84,9 +84,10 @@ fn a_bare_histogram_is_untyped() {
 fn series_that_sanitising_makes_equal_stand_once() {
     let (registry, mut catalogue) = (registry(), Catalogue::default());
     push(&registry, &Pushed { name: "a.b", value: 1.0, ..GAUGE });
-    push(&registry, &Pushed { name: "a-b", value: 2.0, ..GAUGE });
+    push(&registry, &Pushed { name: "a-b", value: 2.0, seen_s: 101, ..GAUGE });
     let page = page(&mut catalogue, &registry, 0);
     assert_eq!(page.matches("a_b{").count(), 1, "{page}");
+    assert!(page.ends_with("} 2.0\n"), "the one seen last shows: {page}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 
-use super::fixture::{Fixture, Series, noon};
+use super::fixture::{Fixture, LONG, Series, noon};
 use crate::model::MetricType::Gauge;
 use crate::postgres::connect;
 use crate::query::{Filter, Queries, QueryError};
@@ -33,7 +33,7 @@ fn impatient(options: PgConnectOptions) -> PgPool {
 async fn a_statement_that_takes_too_long_is_told_apart() {
     let mut fixture = one_sample().await;
     let options = fixture.database.options.clone().options([("statement_timeout", "100ms")]);
-    let queries = Queries::new(impatient(options));
+    let queries = Queries::new(impatient(options), LONG);
     fixture.conn.execute("BEGIN; LOCK TABLE noetl.report").await.unwrap();
     let error = queries.query(&anything()).await.unwrap_err();
     assert!(matches!(error, QueryError::TimedOut), "{error}");
@@ -45,7 +45,7 @@ async fn a_statement_that_takes_too_long_is_told_apart() {
 #[tokio::test]
 async fn one_query_more_than_there_are_connections_is_refused_at_once() {
     let mut fixture = one_sample().await;
-    let queries = Queries::new(connect::query_pool(&fixture.database.options, 1));
+    let queries = Queries::new(connect::query_pool(&fixture.database.options, 1, LONG), LONG);
     fixture.conn.execute("BEGIN; LOCK TABLE noetl.report").await.unwrap();
     let filter = anything();
     let first = queries.query(&filter);
@@ -82,7 +82,7 @@ async fn wait_until_somebody_waits(fixture: &mut Fixture) {
 #[tokio::test]
 async fn a_database_that_is_away_is_unavailable() {
     let away = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1);
-    let queries = Queries::new(impatient(away));
+    let queries = Queries::new(impatient(away), LONG);
     for error in
         [queries.query(&anything()).await.unwrap_err(), queries.components().await.unwrap_err()]
     {

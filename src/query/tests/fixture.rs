@@ -1,5 +1,7 @@
 //! A database with a few components and samples, written as the flush writes them.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -14,6 +16,8 @@ use crate::postgres::test_cluster::{self, TestDatabase};
 use crate::postgres::{connect, partitions, report};
 use crate::query::{Filter, Queries, QueryError};
 
+/// Longer than any query of these tests may take.
+pub(super) const LONG: Duration = Duration::from_secs(30);
 pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const DAY: i64 = 86_400 * SECOND;
 
@@ -52,7 +56,7 @@ impl Fixture {
         let components: Vec<_> = slots.iter().map(|slot| component(&slot.component)).collect();
         definitions::upsert_components(&mut conn, &components).await.unwrap();
         definitions::upsert_series(&mut conn, &slots).await.unwrap();
-        let queries = Queries::new(connect::query_pool(&database.options, 2));
+        let queries = Queries::new(connect::query_pool(&database.options, 2, LONG), LONG);
         Self { database, conn, queries, position: 0 }
     }
 
