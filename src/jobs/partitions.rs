@@ -77,20 +77,20 @@ impl PartitionUpkeep {
         flush.partitions.set(i64::try_from(existing.len()).unwrap_or(i64::MAX));
         let ranges: Vec<_> =
             existing.iter().map(|info| (info.partition.from, info.partition.to)).collect();
-        flush.partition_days_ahead.set(days_covered(&ranges, now));
+        flush.partition_ahead_seconds.set(seconds_covered(&ranges, now));
         Ok(())
     }
 }
 
-/// Whole days from `now` on that the ranges, in the order of time, cover without a gap.
-fn days_covered(ranges: &[(Timestamp, Timestamp)], now: Timestamp) -> i64 {
+/// Seconds from `now` on that the ranges, in the order of time, cover without a gap.
+fn seconds_covered(ranges: &[(Timestamp, Timestamp)], now: Timestamp) -> i64 {
     let mut covered = now;
     for (from, to) in ranges {
         if *from <= covered && covered < *to {
             covered = *to;
         }
     }
-    (covered.micros() - now.micros()) / PartitionInterval::Day.micros()
+    (covered.micros() - now.micros()) / 1_000_000
 }
 
 #[cfg(test)]
@@ -98,17 +98,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_counted_up_to_the_first_gap() {
+    fn seconds_are_counted_up_to_the_first_gap() {
         let day =
             |number: i64| Timestamp::from_micros(number * PartitionInterval::Day.micros()).unwrap();
         let range = |from, to| (day(from), day(to));
         let noon = day(10).offset_by(PartitionInterval::Day.micros() / 2);
-        let check =
-            |ranges: &[_], expected| assert_eq!(days_covered(ranges, noon), expected, "{ranges:?}");
+        let check = |ranges: &[_], expected| {
+            assert_eq!(seconds_covered(ranges, noon), expected, "{ranges:?}");
+        };
         check(&[], 0);
-        check(&[range(10, 11)], 0);
-        check(&[range(9, 10), range(10, 11), range(11, 12), range(12, 13)], 2);
-        check(&[range(10, 11), range(12, 13)], 0);
+        check(&[range(10, 11)], 43_200);
+        check(&[range(9, 10), range(10, 11), range(11, 12), range(12, 13)], 216_000);
+        check(&[range(10, 11), range(12, 13)], 43_200);
         check(&[range(11, 12)], 0);
     }
 }

@@ -91,8 +91,8 @@ pub struct FlushInstruments {
     pub postgres_up: IntGauge,
     /// Partitions of `noetl.report` known to exist.
     pub partitions: IntGauge,
-    /// Whole days from now that have their partition already.
-    pub partition_days_ahead: IntGauge,
+    /// Seconds from the last look on that have their partition already.
+    pub partition_ahead_seconds: IntGauge,
 }
 
 impl Telemetry {
@@ -153,8 +153,10 @@ impl Telemetry {
             postgres_up: make
                 .gauge("postgres_up", "1 when the last contact with PostgreSQL succeeded."),
             partitions: make.gauge("partitions", "Partitions of noetl.report."),
-            partition_days_ahead: make
-                .gauge("partition_days_ahead", "Whole days from now on that have their partition."),
+            partition_ahead_seconds: make.gauge(
+                "partition_ahead_seconds",
+                "Seconds ahead that had their partition when this was last seen to.",
+            ),
         };
         let http = HttpInstruments::new(&registry);
         #[cfg(target_os = "linux")]
