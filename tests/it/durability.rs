@@ -37,7 +37,12 @@ impl<'a> Stream<'a> {
     fn run(&self, client: &Client, disturb: impl FnOnce(&Self)) {
         thread::scope(|scope| {
             for _ in 0..WORKERS {
-                scope.spawn(|| while !self.stop.load(Ordering::Relaxed) && self.send(client) {});
+                scope.spawn(|| {
+                    let mut served = true;
+                    while served && !self.stop.load(Ordering::Relaxed) {
+                        served = self.send(client);
+                    }
+                });
             }
             disturb(self);
             self.stop.store(true, Ordering::Relaxed);

@@ -8,14 +8,19 @@
 
 // What the tests share.
 mod client;
+mod cluster;
 mod output;
 mod server;
 mod sql;
 
 // The server.
 mod bodies;
+mod commands;
 mod connections;
 mod durability;
+mod external;
+mod prometheus;
+mod python_worker;
 mod query;
 mod report;
 

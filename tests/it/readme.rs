@@ -1,24 +1,28 @@
-//! Finds the blocks of `README.md` that tests run, so that what a reader pastes works.
+//! Runs the marked blocks of `README.md`, so that what a reader pastes works.
 //!
 //! A block is run when an HTML comment names its test: `<!-- test: quickstart -->`, then the block
 //! of `sh`. A block of `text` that follows it is what the commands print.
 
+use std::process::Command;
+
+use crate::server::{BINARY, Launch};
+
 /// One block of commands.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Block {
+struct Block {
     /// The test it belongs to; blocks of one test run in their order.
-    pub(crate) test: String,
+    test: String,
     /// The commands.
-    pub(crate) commands: String,
+    commands: String,
     /// What they print, where the page says so.
-    pub(crate) output: Option<String>,
+    output: Option<String>,
 }
 
 /// The blocks of `page` that are marked for tests, in their order.
 ///
 /// # Panics
 /// Where a mark is not followed by a block of `sh`, or a block is not closed.
-pub(crate) fn blocks(page: &str) -> Vec<Block> {
+fn blocks(page: &str) -> Vec<Block> {
     let mut lines = page.lines().peekable();
     let mut found: Vec<Block> = Vec::new();
     // A block of `text` belongs to the commands before it only when nothing but prose lies between.
@@ -84,9 +88,25 @@ fn a_mark_without_a_block_is_a_mistake() {
 }
 
 #[test]
-fn the_readme_has_a_quick_start_to_run() {
+fn the_quick_start_of_the_readme_works_as_it_is_printed() {
     let page = include_str!("../../README.md");
     let quick_start: Vec<_> =
         blocks(page).into_iter().filter(|block| block.test == "quickstart").collect();
     assert!(quick_start.len() >= 4, "report, query, page and psql: {quick_start:#?}");
+    let server = Launch::new().start();
+    for block in quick_start {
+        // The page speaks of the defaults, which other servers of this machine may use.
+        let data_dir = server.home().data_dir();
+        let database_url = format!("{BINARY} database-url --data-dir={}", data_dir.display());
+        let commands = block
+            .commands
+            .replace("127.0.0.1:8082", &server.address().to_string())
+            .replace("target/release/noetl-metrics database-url", &database_url);
+        let output = Command::new("sh").args(["-euc", &commands]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{commands}{said}");
+        if let Some(expected) = block.output {
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{commands}");
+        }
+    }
 }

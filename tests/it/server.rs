@@ -141,7 +141,8 @@ impl Launch {
     fn spawn(&self, home: &Home) -> Process {
         let data_dir = home.data_dir();
         let mut command = command();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data_dir);
+        // As variables, so that flags can override them.
+        command.arg("serve").env("NOETL_LISTEN", "127.0.0.1:0").env("NOETL_DATA_DIR", &data_dir);
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
         }
