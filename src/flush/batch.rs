@@ -22,6 +22,8 @@ pub struct Batch {
     pub components: Vec<ComponentDefinition>,
     /// New or changed series, in log order.
     pub series: Vec<SeriesSlotDefinition>,
+    records: usize,
+    bytes: usize,
     partitions: BTreeMap<PartitionStart, CopyBuffer>,
     node: NodeNumber,
     interval: PartitionInterval,
@@ -63,17 +65,23 @@ impl Batch {
             to: from,
             components: Vec::new(),
             series: Vec::new(),
+            records: 0,
+            bytes: 0,
             partitions: BTreeMap::new(),
             node,
             interval,
         }
     }
 
-    /// Adds the record that stands at the batch's end.
+    /// Adds the record that stands at the batch's end. After an error the batch holds a part of
+    /// it, and is to be dropped.
     pub fn add(&mut self, record: &Record<'_>) -> Result<(), UnreadableRecord> {
+        debug_assert_eq!(record.position, self.to, "records are added in the log's order");
         let position = record.position;
         self.add_entries(record).map_err(|flaw| UnreadableRecord { position, flaw })?;
         self.to = record.end();
+        self.records += 1;
+        self.bytes += record.payload.len();
         Ok(())
     }
 
@@ -135,10 +143,14 @@ impl Batch {
         self.partitions.values().map(CopyBuffer::samples).sum()
     }
 
-    /// Bytes of COPY data and definitions.
+    /// Records in the batch.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Bytes of the batch's records in the log, to which the memory it takes is proportional.
     pub fn bytes(&self) -> usize {
-        let definitions: usize = self.series.iter().map(|series| series.definition.len()).sum();
-        self.partitions.values().map(|rows| rows.bytes().len()).sum::<usize>() + definitions
+        self.bytes
     }
 
     /// Whether no record was added.

@@ -16,7 +16,8 @@ use crate::model::{LogPosition, NodeNumber, PartitionInterval};
 pub struct BatchSettings {
     /// Rows after which a batch is full.
     pub rows_max: u64,
-    /// Bytes after which a batch is full; rows of many series reach this first.
+    /// Bytes of records after which a batch is full; rows of many series reach this first. The
+    /// record that reaches it is part of the batch.
     pub bytes_max: usize,
     /// How long the first row of a batch may wait for further ones.
     pub age_max: Duration,
@@ -35,8 +36,6 @@ pub enum BatcherError {
     Unreadable(#[from] UnreadableRecord),
 }
 
-/// How often a batch's size in bytes is looked at, in records.
-const BYTES_CHECK_RECORDS: u32 = 64;
 /// How long the batcher sleeps at most while the log is quiet.
 const QUIET_WAIT: Duration = Duration::from_secs(60);
 
@@ -47,15 +46,15 @@ pub struct Batcher {
     settings: BatchSettings,
     node: NodeNumber,
     batches: mpsc::Sender<Batch>,
+    /// Someone waits for what stands below, so it is sent as it is.
+    wanted: LogPosition,
 }
 
-enum Gathered {
-    /// The batch has its size, or someone waits for it.
-    Due,
-    /// It has all there is, and may wait for more.
-    Waiting,
-    /// It has all there will ever be.
-    Final,
+/// Whether anything follows a batch.
+#[derive(PartialEq, Eq)]
+enum Follows {
+    More,
+    Nothing,
 }
 
 impl Batcher {
@@ -68,81 +67,66 @@ impl Batcher {
         node: NodeNumber,
         batches: mpsc::Sender<Batch>,
     ) -> Self {
-        Self { reader, progress, settings, node, batches }
+        let wanted = reader.position();
+        Self { reader, progress, settings, node, batches, wanted }
     }
 
     /// Cuts batches until the log is closed and read to its end, or nobody takes them any more.
     pub fn run(mut self) -> Result<(), BatcherError> {
-        let mut batch = self.begin();
         loop {
-            // Taken before reading, so that a request is answered with all that was synced
-            // when it was made.
-            let requested = self.progress.take_flush_request();
-            let closed = self.progress.is_closed();
-            let opened = Instant::now();
-            let mut gathered = self.gather(&mut batch, closed)?;
-            if !requested && matches!(gathered, Gathered::Waiting) && !batch.is_empty() {
-                gathered = self.gather_until(&mut batch, opened + self.settings.age_max)?;
-            }
-            let last = matches!(gathered, Gathered::Final);
+            let mut batch = Batch::new(self.reader.position(), self.node, self.settings.interval);
+            let follows = self.gather(&mut batch)?;
             if !batch.is_empty() {
                 batch.finish();
                 if self.batches.blocking_send(batch).is_err() {
                     return Ok(());
                 }
-                batch = self.begin();
-            } else if !last {
-                self.progress.wait_synced_beyond(self.reader.position(), QUIET_WAIT);
             }
-            if last {
+            if follows == Follows::Nothing {
                 return Ok(());
             }
         }
     }
 
-    fn begin(&self) -> Batch {
-        Batch::new(self.reader.position(), self.node, self.settings.interval)
-    }
-
-    /// Gathers until the batch is due or `deadline` has come.
-    fn gather_until(
-        &mut self,
-        batch: &mut Batch,
-        deadline: Instant,
-    ) -> Result<Gathered, BatcherError> {
+    /// Gathers until the batch is full, old or wanted, or the log is at its end.
+    fn gather(&mut self, batch: &mut Batch) -> Result<Follows, BatcherError> {
+        let mut due = None;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let full_at = LogPosition::new(batch.from.get() + self.settings.rows_max);
-            if left.is_zero() {
-                return Ok(Gathered::Due);
+            // Both are asked before reading, so that a request is answered with everything that
+            // was synced when it was made, and the end is not taken for one too early.
+            if self.progress.take_flush_request() {
+                self.wanted = self.progress.synced();
             }
-            self.progress.wait_synced_beyond(full_at, left);
-            let requested = self.progress.take_flush_request();
             let closed = self.progress.is_closed();
-            match self.gather(batch, closed)? {
-                Gathered::Waiting if requested => return Ok(Gathered::Due),
-                Gathered::Waiting => {}
-                done => return Ok(done),
+            if self.read_until_full(batch)? {
+                return Ok(Follows::More);
             }
+            if closed {
+                return Ok(Follows::Nothing);
+            }
+            if batch.is_empty() {
+                self.progress.wait_synced_beyond(batch.to, QUIET_WAIT);
+                continue;
+            }
+            let now = Instant::now();
+            let due = *due.get_or_insert(now + self.settings.age_max);
+            if batch.from < self.wanted || due <= now {
+                return Ok(Follows::More);
+            }
+            let last_row = batch.from.advance(self.settings.rows_max.saturating_sub(1));
+            self.progress.wait_synced_beyond(last_row, due - now);
         }
     }
 
-    /// Reads what is synced into the batch.
-    fn gather(&mut self, batch: &mut Batch, closed: bool) -> Result<Gathered, BatcherError> {
-        let mut until_check = BYTES_CHECK_RECORDS;
+    /// Reads what is synced into the batch; whether that filled it.
+    fn read_until_full(&mut self, batch: &mut Batch) -> Result<bool, BatcherError> {
+        let BatchSettings { rows_max, bytes_max, .. } = self.settings;
         while let Some(record) = self.reader.next()? {
             batch.add(&record)?;
-            if batch.to.get() - batch.from.get() >= self.settings.rows_max {
-                return Ok(Gathered::Due);
-            }
-            until_check -= 1;
-            if until_check == 0 {
-                until_check = BYTES_CHECK_RECORDS;
-                if batch.bytes() >= self.settings.bytes_max {
-                    return Ok(Gathered::Due);
-                }
+            if batch.to.get() - batch.from.get() >= rows_max || batch.bytes() >= bytes_max {
+                return Ok(true);
             }
         }
-        Ok(if closed { Gathered::Final } else { Gathered::Waiting })
+        Ok(false)
     }
 }

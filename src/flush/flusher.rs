@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Batch, BatchSettings, Batcher, BatcherError, Sink, SinkError};
+use super::refusal::Source;
+use super::{Batch, BatchSettings, Batcher, BatcherError, RefusedRecord, Sink, SinkError};
 use crate::log::{Progress, ReadError, Readers};
-use crate::model::{LogPosition, NodeNumber};
+use crate::model::{ComponentKey, LogPosition, NodeNumber};
 use crate::registry::Registry;
 use crate::telemetry::Telemetry;
 
@@ -56,9 +57,26 @@ pub enum FlushError {
 /// The flusher.
 pub struct Flusher<S> {
     sink: S,
-    progress: Arc<Progress>,
+    pub(super) progress: Arc<Progress>,
     registry: Arc<Registry>,
-    telemetry: Arc<Telemetry>,
+    pub(super) telemetry: Arc<Telemetry>,
+}
+
+/// What moves the sink's position on.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// Storing a batch.
+    Commit(&'a Batch),
+    /// Setting a record aside that cannot be stored.
+    SetAside(&'a RefusedRecord),
+}
+
+/// What the sink has to say to a [`Step`].
+pub(super) enum Answer {
+    /// The position is at the step's end.
+    Taken,
+    /// The position is at the step's start and will not move by this step.
+    Refused(String),
 }
 
 impl<S: Sink> Flusher<S> {
@@ -72,24 +90,10 @@ impl<S: Sink> Flusher<S> {
         Self { sink, progress, registry, telemetry }
     }
 
-    /// The position up to which the log is in the sink, waiting for the sink as long as it
-    /// takes.
-    pub async fn position(&mut self) -> Result<LogPosition, FlushError> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.sink.position().await {
-                Ok(position) => {
-                    self.telemetry.flush.postgres_up.set(1);
-                    return Ok(position);
-                }
-                Err(SinkError::Permanent(reason)) => return Err(FlushError::Permanent(reason)),
-                Err(SinkError::Temporary(reason)) => self.wait(&mut backoff, &reason).await,
-            }
-        }
-    }
-
     /// Brings everything that is and will be in the log into the sink, from the sink's position
     /// on, until the log is closed and at its end.
+    ///
+    /// The batcher's thread ends with this future, or, where that ends early, with the log.
     pub async fn follow(
         mut self,
         readers: Readers,
@@ -99,65 +103,123 @@ impl<S: Sink> Flusher<S> {
         let position = self.position().await?;
         let reader = readers.reader(position)?;
         self.progress.set_flushed(position);
-        let (sender, batches) = mpsc::channel(BATCHES_WAITING);
+        let (sender, mut batches) = mpsc::channel(BATCHES_WAITING);
         let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
-        let batcher = tokio::task::spawn_blocking(move || batcher.run());
-        self.run(batches).await?;
-        batcher.await.map_err(|error| FlushError::Died(error.to_string()))??;
-        Ok(())
-    }
-
-    /// Commits batches until there are no more.
-    pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Result<(), FlushError> {
-        while let Some(batch) = batches.recv().await {
-            self.flush(&batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Commits one batch, whatever it takes.
-    async fn flush(&mut self, batch: &Batch) -> Result<(), FlushError> {
-        let mut backoff = Backoff::default();
-        loop {
-            let began = Instant::now();
-            match self.sink.commit(batch).await {
-                Ok(committed) => {
-                    self.telemetry.flush.commit_seconds.observe(began.elapsed().as_secs_f64());
-                    for (key, id) in committed.runtime_ids {
-                        if let Some(component) =
-                            self.registry.find(Some(key.component_type()), key.name())
-                        {
-                            self.registry.set_runtime_id(&component, id);
-                        }
-                    }
-                    self.flushed(batch);
-                    return Ok(());
+        let (ended, outcome) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("batcher".to_owned())
+            .spawn(move || {
+                if ended.send(batcher.run()).is_err() {
+                    tracing::debug!("the flush ended before its batcher");
                 }
-                Err(SinkError::Permanent(reason)) => return Err(FlushError::Permanent(reason)),
-                Err(SinkError::Temporary(reason)) => self.wait(&mut backoff, &reason).await,
+            })
+            .map_err(|error| FlushError::Died(error.to_string()))?;
+        let source = Source { readers, node, interval: settings.interval };
+        while let Some(batch) = batches.recv().await {
+            self.flush(&batch, &source).await?;
+        }
+        outcome.await.map_err(|_| FlushError::Died("its thread panicked".to_owned()))??;
+        Ok(())
+    }
+
+    /// Stores one batch, whatever it takes.
+    async fn flush(&mut self, batch: &Batch, source: &Source) -> Result<(), FlushError> {
+        let began = Instant::now();
+        match self.take(Step::Commit(batch)).await? {
+            Answer::Taken => {
+                self.telemetry.flush.commit_seconds.observe(began.elapsed().as_secs_f64());
+                self.stored(batch).await
+            }
+            Answer::Refused(reason) => {
+                tracing::warn!(
+                    from = batch.from.get(),
+                    to = batch.to.get(),
+                    reason,
+                    "PostgreSQL refuses a batch for its content; storing it in pieces"
+                );
+                self.store_in_pieces(batch, source).await
+            }
+        }
+    }
+
+    /// Has the sink take the step, however often it takes.
+    pub(super) async fn take(&mut self, step: Step<'_>) -> Result<Answer, FlushError> {
+        let mut backoff = Backoff::default();
+        let (from, to) = step.range();
+        loop {
+            let attempt = match step {
+                Step::Commit(batch) => self.sink.commit(batch).await,
+                Step::SetAside(record) => self.sink.set_aside(record).await,
+            };
+            match attempt {
+                Ok(()) => return Ok(Answer::Taken),
+                Err(SinkError::Refused(reason)) => return Ok(Answer::Refused(reason)),
+                Err(error) => self.wait(&mut backoff, error).await?,
             }
             // Whether the attempt was committed before it failed, only the position knows.
-            let found = self.position().await?;
-            if found == batch.to {
-                self.flushed(batch);
-                return Ok(());
-            }
-            if found != batch.from {
-                return Err(FlushError::Moved { found, from: batch.from, to: batch.to });
+            match self.position().await? {
+                found if found == to => return Ok(Answer::Taken),
+                found if found == from => {}
+                found => return Err(FlushError::Moved { found, from, to }),
             }
         }
     }
 
-    fn flushed(&self, batch: &Batch) {
+    /// The position up to which the log is in the sink, waiting for the sink as long as it
+    /// takes.
+    async fn position(&mut self) -> Result<LogPosition, FlushError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.sink.position().await {
+                Ok(position) => return Ok(position),
+                Err(error) => self.wait(&mut backoff, error).await?,
+            }
+        }
+    }
+
+    /// Tells everyone that the batch is in the sink.
+    pub(super) async fn stored(&mut self, batch: &Batch) -> Result<(), FlushError> {
         let flush = &self.telemetry.flush;
         flush.postgres_up.set(1);
         flush.batches.inc();
         flush.rows.inc_by(batch.rows());
         flush.samples.inc_by(batch.samples());
         self.progress.set_flushed(batch.to);
+        let components: Vec<_> = batch.components.iter().map(|one| &one.key).collect();
+        self.learn_runtime_ids(&components).await
     }
 
-    async fn wait(&self, backoff: &mut Backoff, reason: &str) {
+    /// Gives the components the ids that they have in the sink. Asked for after the commit and
+    /// not answered by it, so that an answer which is lost takes nothing along.
+    async fn learn_runtime_ids(&mut self, keys: &[&ComponentKey]) -> Result<(), FlushError> {
+        let mut backoff = Backoff::default();
+        while !keys.is_empty() {
+            match self.sink.runtime_ids(keys).await {
+                Ok(ids) => {
+                    for (key, id) in ids {
+                        if let Some(component) =
+                            self.registry.find(Some(key.component_type()), key.name())
+                        {
+                            self.registry.set_runtime_id(&component, id);
+                        }
+                    }
+                    break;
+                }
+                Err(error) => self.wait(&mut backoff, error).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits before the next attempt, if there is to be one. Exclusive, so that a sink need not be
+    /// `Sync`.
+    async fn wait(&mut self, backoff: &mut Backoff, error: SinkError) -> Result<(), FlushError> {
+        let reason = match error {
+            SinkError::Temporary(reason) => reason,
+            SinkError::Permanent(reason) | SinkError::Refused(reason) => {
+                return Err(FlushError::Permanent(reason));
+            }
+        };
         self.telemetry.flush.failures.inc();
         self.telemetry.flush.postgres_up.set(0);
         let wait = backoff.next();
@@ -167,6 +229,16 @@ impl<S: Sink> Flusher<S> {
             "flush failed; reports are kept in the log"
         );
         tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}
+
+impl Step<'_> {
+    fn range(self) -> (LogPosition, LogPosition) {
+        match self {
+            Self::Commit(batch) => (batch.from, batch.to),
+            Self::SetAside(record) => (record.from, record.to),
+        }
     }
 }
 

@@ -2,18 +2,26 @@
 //!
 //! Owns the way of a synced record into the tables: the [`Batcher`] follows the log with a
 //! reader, in steady state just as after a restart, and builds batches; the [`Flusher`] commits
-//! them one after the other, each with the log's new position in the same transaction.
-//! Guarantees that every row below the committed position is in the tables once, whatever died
-//! in between. Refuses to know HTTP and the ingest: the log is the only way in.
+//! them one after the other, each with the log's new position in the same transaction; what
+//! PostgreSQL refuses for its content is set aside (`refusal`). Guarantees that every row below the
+//! committed position is in the tables once, or set aside once, whatever died in
+//! between. Refuses to know HTTP and the ingest: the log is the only way in.
 
 mod batch;
 mod batcher;
 mod flusher;
+#[cfg(test)]
+mod memory_sink;
 mod postgres_sink;
+mod refusal;
+#[cfg(test)]
+mod simulation;
 mod sink;
+#[cfg(test)]
+mod tests;
 
-pub use batch::{Batch, PartitionRows};
+pub use batch::{Batch, PartitionRows, UnreadableRecord};
 pub use batcher::{BatchSettings, Batcher, BatcherError};
 pub use flusher::{FlushError, Flusher};
 pub use postgres_sink::PostgresSink;
-pub use sink::{Committed, Sink, SinkError};
+pub use sink::{RefusedRecord, Sink, SinkError};

@@ -1,21 +1,33 @@
 //! The sink that PostgreSQL is.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Batch, Committed, Sink, SinkError};
-use crate::model::{LogPosition, NodeNumber, PartitionInterval, PartitionStart};
+use super::{Batch, RefusedRecord, Sink, SinkError};
+use crate::model::{
+    ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, RuntimeId,
+};
 use crate::postgres::definitions::{self, DefinitionError};
 use crate::postgres::node::{self, NodeError};
 use crate::postgres::partitions::{self, PartitionError};
 use crate::postgres::schema::{self, SchemaError};
-use crate::postgres::{StatementError, connect, report};
+use crate::postgres::{StatementError, connect, quarantine, report};
 
 /// The parent table: rows whose interval is covered by several partitions go through it.
 const PARENT: &str = "report";
+
+/// How long PostgreSQL may take for a batch. Longer than a session waits for a lock, so that
+/// this ends connections on which nobody listens any more, and those only.
+const ANSWER_WAIT: Duration = Duration::from_secs(180);
+
+/// Tables that are remembered; past that the memory begins anew.
+const TABLES_MAX: usize = 1024;
 
 /// Writes the log of one node, over one connection.
 pub struct PostgresSink {
@@ -58,9 +70,26 @@ impl PostgresSink {
             schema::migrate(&self.options).await?;
             self.migrated = true;
         }
-        connect::connect(&self.options)
-            .await
-            .map_err(|error| SinkError::Temporary(error.to_string()))
+        connect::connect(&self.options).await.map_err(temporary)
+    }
+
+    /// Runs `work` on the connection, which is kept only if that succeeds. A database that has
+    /// vanished without a word would otherwise be waited for for ever.
+    async fn on_connection<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self, &mut PgConnection) -> Result<T, SinkError>,
+    ) -> Result<T, SinkError> {
+        let mut conn = self.connection().await?;
+        let done = match timeout(ANSWER_WAIT, work(self, &mut conn)).await {
+            Ok(done) => done,
+            Err(_) => Err(SinkError::Temporary(format!("no answer within {ANSWER_WAIT:?}"))),
+        };
+        match done {
+            Ok(_) => self.conn = Some(conn),
+            // A partition that was dropped meanwhile is looked for again.
+            Err(_) => self.tables.clear(),
+        }
+        done
     }
 
     /// The table for the rows of the interval that begins at `start`, made now if need be.
@@ -83,87 +112,120 @@ impl PostgresSink {
         } else {
             PARENT.to_owned()
         };
+        if self.tables.len() >= TABLES_MAX {
+            self.tables.clear();
+        }
         self.tables.insert(start, table.clone());
         Ok(table)
     }
 
-    async fn commit_on(
-        &mut self,
-        conn: &mut PgConnection,
-        batch: &Batch,
-    ) -> Result<Committed, SinkError> {
+    async fn commit_on(&mut self, conn: &mut PgConnection, batch: &Batch) -> Result<(), SinkError> {
         let mut copies = Vec::new();
         for partition in batch.partitions() {
             copies.push((self.table(conn, partition.start).await?, partition.rows));
         }
-        let temporary =
-            |error: sqlx::Error| SinkError::Temporary(format!("commit a batch: {error}"));
-        let mut transaction = conn.begin().await.map_err(temporary)?;
-        let runtime_ids =
-            definitions::upsert_components(&mut transaction, &batch.components).await?;
+        let mut transaction = self.advance(conn, batch.from, batch.to).await?;
+        definitions::upsert_components(&mut transaction, &batch.components).await?;
         definitions::upsert_series(&mut transaction, &batch.series).await?;
         for (table, rows) in copies {
-            report::copy_rows(&mut transaction, &table, rows.bytes()).await?;
+            report::copy_rows(&mut transaction, &table, rows.bytes()).await.map_err(content)?;
         }
-        match node::advance(&mut transaction, self.node, self.log_id, batch.from, batch.to).await {
+        transaction.commit().await.map_err(temporary)
+    }
+
+    async fn set_aside_on(
+        &self,
+        conn: &mut PgConnection,
+        record: &RefusedRecord,
+    ) -> Result<(), SinkError> {
+        let RefusedRecord { from, to, reason, payload } = record;
+        let mut transaction = self.advance(conn, *from, *to).await?;
+        quarantine::insert(&mut transaction, self.node, *from, reason, payload)
+            .await
+            .map_err(content)?;
+        transaction.commit().await.map_err(temporary)
+    }
+
+    /// Begins a transaction that moves the position. It begins with that, so that whoever does
+    /// not own the position finds out before anything else, and so that an earlier attempt of
+    /// ours that is still being committed is waited for.
+    async fn advance<'c>(
+        &self,
+        conn: &'c mut PgConnection,
+        from: LogPosition,
+        to: LogPosition,
+    ) -> Result<Transaction<'c, Postgres>, SinkError> {
+        let mut transaction = conn.begin().await.map_err(temporary)?;
+        match node::advance(&mut transaction, self.node, self.log_id, from, to).await {
+            Ok(()) => Ok(transaction),
             // Whether another process moved it, or an earlier attempt of ours whose answer was
             // lost, only the position tells.
-            Err(moved @ NodeError::TakenOver { .. }) => {
-                return Err(SinkError::Temporary(moved.to_string()));
-            }
-            outcome => outcome?,
+            Err(moved @ NodeError::TakenOver { .. }) => Err(temporary(moved)),
+            Err(error) => Err(error.into()),
         }
-        transaction.commit().await.map_err(temporary)?;
-        Ok(Committed { runtime_ids })
     }
 }
 
 impl Sink for PostgresSink {
     async fn position(&mut self) -> Result<LogPosition, SinkError> {
-        let mut conn = self.connection().await?;
-        let position = node::position(&mut conn, self.node, self.log_id).await?;
-        self.conn = Some(conn);
-        Ok(position)
+        self.on_connection(async |sink, conn| {
+            Ok(node::position(conn, sink.node, sink.log_id).await?)
+        })
+        .await
     }
 
-    async fn commit(&mut self, batch: &Batch) -> Result<Committed, SinkError> {
-        let mut conn = self.connection().await?;
-        match self.commit_on(&mut conn, batch).await {
-            Ok(committed) => {
-                self.conn = Some(conn);
-                Ok(committed)
-            }
-            Err(error) => {
-                // A partition that was dropped meanwhile is looked for again.
-                self.tables.clear();
-                Err(error)
-            }
-        }
+    async fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        self.on_connection(async |sink, conn| sink.commit_on(conn, batch).await).await
+    }
+
+    async fn set_aside(&mut self, record: &RefusedRecord) -> Result<(), SinkError> {
+        self.on_connection(async |sink, conn| sink.set_aside_on(conn, record).await).await
+    }
+
+    async fn runtime_ids(
+        &mut self,
+        components: &[&ComponentKey],
+    ) -> Result<Vec<(ComponentKey, RuntimeId)>, SinkError> {
+        self.on_connection(async |_, conn| {
+            definitions::runtime_ids(conn, components).await.map_err(temporary)
+        })
+        .await
     }
 }
 
-impl From<StatementError> for SinkError {
-    fn from(error: StatementError) -> Self {
-        Self::Temporary(error.to_string())
-    }
+fn temporary(error: impl std::fmt::Display) -> SinkError {
+    SinkError::Temporary(error.to_string())
+}
+
+/// The failure of a statement that carries what clients sent.
+fn content(error: StatementError) -> SinkError {
+    if error.refuses_content() { SinkError::Refused(error.to_string()) } else { temporary(error) }
 }
 
 impl From<DefinitionError> for SinkError {
     fn from(error: DefinitionError) -> Self {
-        Self::Temporary(error.to_string())
+        match error {
+            DefinitionError::Statement(error) => content(error),
+            DefinitionError::Unstorable { .. }
+            | DefinitionError::UnknownComponent { .. }
+            | DefinitionError::NoFreeId { .. }
+            | DefinitionError::SeriesAltered { .. }
+            | DefinitionError::SlotTaken { .. } => Self::Refused(error.to_string()),
+        }
     }
 }
 
 impl From<PartitionError> for SinkError {
+    /// Whatever is in the way of a partition is not the rows' fault, and goes away.
     fn from(error: PartitionError) -> Self {
-        Self::Temporary(error.to_string())
+        temporary(error)
     }
 }
 
 impl From<NodeError> for SinkError {
     fn from(error: NodeError) -> Self {
         match error {
-            NodeError::Statement(error) => error.into(),
+            NodeError::Statement(error) => temporary(error),
             error => Self::Permanent(error.to_string()),
         }
     }
@@ -173,8 +235,9 @@ impl From<SchemaError> for SinkError {
     fn from(error: SchemaError) -> Self {
         match error {
             SchemaError::Connect(_) | SchemaError::Busy { .. } | SchemaError::Statement(_) => {
-                Self::Temporary(error.to_string())
+                temporary(error)
             }
+            SchemaError::Failed { ref cause, .. } if lost_connection(cause) => temporary(error),
             SchemaError::ServerTooOld { .. }
             | SchemaError::Occupied { .. }
             | SchemaError::Newer { .. }
@@ -182,4 +245,14 @@ impl From<SchemaError> for SinkError {
             | SchemaError::Failed { .. } => Self::Permanent(error.to_string()),
         }
     }
+}
+
+/// Whether a migration was cut off, and not refused: by the network, or by PostgreSQL's own
+/// end (SQLSTATE class 57, operator intervention).
+fn lost_connection(cause: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = cause else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_none_or(|code| code.starts_with("57"))
 }

@@ -5,26 +5,41 @@ use std::future::Future;
 use super::Batch;
 use crate::model::{ComponentKey, LogPosition, RuntimeId};
 
-/// Where batches go. A batch and the position after it are taken together or not at all.
+/// Where batches go. What is taken and the position after it are taken together or not at all.
+///
+/// After an error of [`Sink::commit`] or [`Sink::set_aside`] it may have been taken all the same
+/// (the answer may be what was lost): [`Sink::position`] tells.
 pub trait Sink: Send + 'static {
     /// The position up to which this log is in the sink.
     fn position(&mut self) -> impl Future<Output = Result<LogPosition, SinkError>> + Send;
 
     /// Takes the batch, which begins at the sink's position, and moves the position to its end.
-    ///
-    /// After an error the batch may have been taken all the same (the answer may be what was
-    /// lost): [`Sink::position`] tells.
-    fn commit(
+    fn commit(&mut self, batch: &Batch) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Keeps a record that it refused apart from the others, and moves the position over it.
+    fn set_aside(
         &mut self,
-        batch: &Batch,
-    ) -> impl Future<Output = Result<Committed, SinkError>> + Send;
+        record: &RefusedRecord,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// The ids that those of the components which the sink has have there.
+    fn runtime_ids(
+        &mut self,
+        components: &[&ComponentKey],
+    ) -> impl Future<Output = Result<Vec<(ComponentKey, RuntimeId)>, SinkError>> + Send;
 }
 
-/// What a commit brought to light.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// The ids that components of the batch have in the registry.
-    pub runtime_ids: Vec<(ComponentKey, RuntimeId)>,
+/// A record that a sink will not take, ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// Its position.
+    pub from: LogPosition,
+    /// The position of the record after it.
+    pub to: LogPosition,
+    /// What the sink said.
+    pub reason: String,
+    /// The record as the log holds it.
+    pub payload: Vec<u8>,
 }
 
 /// Why a sink did not answer, or did not take a batch.
@@ -33,6 +48,9 @@ pub enum SinkError {
     /// It may work later: away, busy, full, restarting.
     #[error("{0}")]
     Temporary(String),
+    /// Something in the batch cannot be stored, and never will be; the rest can.
+    #[error("{0}")]
+    Refused(String),
     /// It will not work without a person.
     #[error("{0}")]
     Permanent(String),

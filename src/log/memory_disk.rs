@@ -21,7 +21,7 @@ type Names = BTreeMap<String, Arc<Content>>;
 
 /// The disk. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct MemoryDisk {
+pub(crate) struct MemoryDisk {
     state: Arc<State>,
 }
 
@@ -65,7 +65,7 @@ struct MemoryFile {
 impl MemoryDisk {
     /// What a machine finds after a crash at this moment. `keep` is asked, with a number for the
     /// place, whether each unsynced sector and each unsynced change of the directory survives.
-    pub(super) fn crash(&self, keep: &mut dyn FnMut(usize) -> bool) -> Self {
+    pub(crate) fn crash(&self, keep: &mut dyn FnMut(usize) -> bool) -> Self {
         let directory = self.state.directory.lock();
         let mut names = directory.history.first().unwrap_or(&directory.names).clone();
         for (nth, later) in directory.history.iter().enumerate().skip(1) {
@@ -85,45 +85,45 @@ impl MemoryDisk {
     }
 
     /// The bytes of a file as written.
-    pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         self.content(name).expect("the file exists").written.lock().clone()
     }
 
     /// Changes bytes of a file behind the log's back, on stable storage too.
-    pub(super) fn damage(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
+    pub(crate) fn damage(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
         let content = self.content(name).expect("the file exists");
         change(&mut content.written.lock());
         change(&mut content.synced.lock());
     }
 
     /// The names of all files.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.state.directory.lock().names.keys().cloned().collect()
     }
 
     /// From now on every sync of a segment fails, or none.
-    pub(super) fn set_sync_fails(&self, fails: bool) {
+    pub(crate) fn set_sync_fails(&self, fails: bool) {
         self.set(|faults| faults.sync_fails = fails);
     }
 
     /// Lets only so many further syncs of segments return; `None` takes that back.
-    pub(super) fn permit_syncs(&self, permits: Option<usize>) {
+    pub(crate) fn permit_syncs(&self, permits: Option<usize>) {
         self.set(|faults| faults.sync_permits = permits);
     }
 
     /// Whether a sync waits for its permit.
-    pub(super) fn holds_a_sync(&self) -> bool {
+    pub(crate) fn holds_a_sync(&self) -> bool {
         let faults = self.state.faults.lock();
         faults.syncs_waiting > 0 && faults.sync_permits == Some(0)
     }
 
     /// From now on no file can grow, or every file can.
-    pub(super) fn set_full(&self, full: bool) {
+    pub(crate) fn set_full(&self, full: bool) {
         self.set(|faults| faults.full = full);
     }
 
     /// From now on a write takes at most so many bytes.
-    pub(super) fn set_write_bytes_max(&self, bytes: usize) {
+    pub(crate) fn set_write_bytes_max(&self, bytes: usize) {
         self.set(|faults| faults.write_bytes_max = Some(bytes));
     }
 

@@ -22,7 +22,7 @@ mod error;
 mod identity;
 mod intake;
 #[cfg(test)]
-mod memory_disk;
+pub(crate) mod memory_disk;
 mod preparer;
 mod progress;
 mod reader;

@@ -17,7 +17,10 @@ pub struct Progress {
     flushed: watch::Sender<LogPosition>,
     flush_requested: AtomicBool,
     closed: AtomicBool,
-    /// Guards nothing but the moment between looking and waiting.
+    /// The lowest position that a follower waits to see passed, or [`NOBODY`]. It lets the log's
+    /// thread leave followers alone that want more than it has, thousands of times a second.
+    awaited: AtomicU64,
+    /// Held between looking and waiting, so that nothing happens unnoticed in between.
     followers: Mutex<()>,
     moved: Condvar,
     /// Signalled for the preparer: segments may be free, or wanted.
@@ -25,6 +28,9 @@ pub struct Progress {
     upkeep_wanted: Condvar,
     telemetry: Arc<Telemetry>,
 }
+
+/// No position is ever passed by this one.
+const NOBODY: u64 = u64::MAX;
 
 #[derive(Default)]
 struct Upkeep {
@@ -39,6 +45,7 @@ impl Progress {
             flushed: watch::Sender::new(first),
             flush_requested: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            awaited: AtomicU64::new(NOBODY),
             followers: Mutex::new(()),
             moved: Condvar::new(),
             upkeep: Mutex::default(),
@@ -91,7 +98,9 @@ impl Progress {
     pub fn wait_synced_beyond(&self, position: LogPosition, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut followers = self.followers.lock();
-        while self.synced() <= position
+        // Every wake-up forgets who waits, so each round says it again, and says it before it
+        // looks: either this sees what was synced, or the log's thread sees who waits.
+        while self.awaits(position)
             && !self.flush_requested.load(Ordering::Acquire)
             && !self.is_closed()
         {
@@ -100,6 +109,12 @@ impl Progress {
             }
         }
         self.synced() > position
+    }
+
+    /// Says that a follower waits for something above `position`, unless it is there.
+    fn awaits(&self, position: LogPosition) -> bool {
+        self.awaited.fetch_min(position.get(), Ordering::SeqCst);
+        self.synced.load(Ordering::SeqCst) <= position.get()
     }
 
     /// Returns once every row below `position` is in PostgreSQL. It may never come to that:
@@ -122,9 +137,11 @@ impl Progress {
     }
 
     pub(super) fn set_synced(&self, position: LogPosition) {
-        self.synced.store(position.get(), Ordering::Release);
+        self.synced.store(position.get(), Ordering::SeqCst);
         self.show_backlog();
-        self.notify_followers();
+        if position.get() > self.awaited.load(Ordering::SeqCst) {
+            self.notify_followers();
+        }
     }
 
     pub(super) fn close(&self) {
@@ -158,7 +175,9 @@ impl Progress {
 
     fn notify_followers(&self) {
         // Whoever looked before the change holds the lock until it waits.
-        drop(self.followers.lock());
+        let followers = self.followers.lock();
+        self.awaited.store(NOBODY, Ordering::SeqCst);
+        drop(followers);
         self.moved.notify_all();
     }
 
@@ -196,6 +215,54 @@ mod tests {
             progress.close();
             assert!(!waiting.join().unwrap());
         });
+    }
+
+    #[test]
+    fn a_follower_that_wants_more_is_left_alone() {
+        let progress = progress();
+        let awaited = || progress.awaited.load(Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            let far = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(9), LONG));
+            wait_until(|| awaited() == 9);
+            progress.set_synced(LogPosition::new(9));
+            assert_eq!(awaited(), 9, "nobody was notified, or nobody would be awaited now");
+            let near = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(9), LONG));
+            progress.set_synced(LogPosition::new(10));
+            assert!(near.join().unwrap() && far.join().unwrap());
+        });
+        // The one who comes last may have said so and found at once what it wanted.
+        progress.set_synced(LogPosition::new(11));
+        assert_eq!(awaited(), NOBODY);
+    }
+
+    #[test]
+    fn no_wake_up_is_missed_between_looking_and_waiting() {
+        const END: u64 = 20_000;
+        let progress = progress();
+        std::thread::scope(|scope| {
+            for step in [1, 2, 7, 100] {
+                let progress = &progress;
+                scope.spawn(move || {
+                    let mut at = progress.synced().get();
+                    while at < END {
+                        let target = LogPosition::new((at + step).min(END) - 1);
+                        assert!(progress.wait_synced_beyond(target, LONG), "missed {target}");
+                        at = progress.synced().get();
+                    }
+                });
+            }
+            for position in 1..=END {
+                progress.set_synced(LogPosition::new(position));
+            }
+        });
+    }
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + LONG;
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited in vain");
+            std::thread::yield_now();
+        }
     }
 
     #[tokio::test]

@@ -104,7 +104,8 @@ pub fn describe(options: &PgConnectOptions) -> String {
 ///
 /// A commit on it waits for PostgreSQL's own log, whatever the database's default, for the
 /// write-ahead log is truncated on its word. A transaction that its task has left open is ended
-/// by PostgreSQL after a minute, so that a server which vanished holds no lock for ever.
+/// by PostgreSQL after a minute, so that a server which vanished holds no lock for ever; nor
+/// does a task wait longer than that for the lock of another, it tries again instead.
 pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
     open(&with_session(
         options,
@@ -113,7 +114,7 @@ pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Connect
             ("default_transaction_isolation", "read committed"),
             ("idle_in_transaction_session_timeout", "60s"),
             ("statement_timeout", "0"),
-            ("lock_timeout", "0"),
+            ("lock_timeout", "60s"),
             ("client_min_messages", "warning"),
             ("jit", JIT),
         ],

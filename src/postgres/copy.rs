@@ -171,4 +171,6 @@ impl Default for CopyBuffer {
 }
 
 #[cfg(test)]
+pub(crate) mod decoder;
+#[cfg(test)]
 mod tests;

@@ -124,7 +124,8 @@ pub async fn upsert_components(
         let mut found = HashMap::with_capacity(chunk.len());
         for attempt in 0..=ID_ATTEMPTS_MAX {
             insert_components(conn, &missing, attempt).await?;
-            found.extend(runtime_ids(conn, missing.iter().map(|component| &component.key)).await?);
+            let keys: Vec<_> = missing.iter().map(|component| &component.key).collect();
+            found.extend(runtime_ids(conn, &keys).await?);
             missing.retain(|component| !found.contains_key(&component.key));
             if missing.is_empty() {
                 break;
@@ -166,30 +167,31 @@ async fn insert_components(
 }
 
 /// The ids of those components that are in the registry.
-async fn runtime_ids<'a>(
+pub async fn runtime_ids(
     conn: &mut PgConnection,
-    keys: impl Iterator<Item = &'a ComponentKey> + Clone,
-) -> Result<HashMap<ComponentKey, RuntimeId>, StatementError> {
-    let types: Vec<&str> = keys.clone().map(ComponentKey::component_type).collect();
-    let names: Vec<&str> = keys.clone().map(ComponentKey::name).collect();
-    let rows: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT ordinal, runtime_id
-           FROM unnest($1::text[], $2::text[]) WITH ORDINALITY
-                AS wanted (component_type, name, ordinal)
-           JOIN noetl.runtime USING (component_type, name)
-          ORDER BY ordinal",
-    )
-    .bind(types)
-    .bind(names)
-    .fetch_all(conn)
-    .await
-    .doing("look up the ids of components")?;
-    let mut rows = rows.into_iter().peekable();
-    let ids = keys.zip(1_i64..).filter_map(|(key, ordinal)| {
-        let (_, runtime_id) = rows.next_if(|(found, _)| *found == ordinal)?;
-        Some((key.clone(), RuntimeId::from_raw(runtime_id)))
-    });
-    Ok(ids.collect())
+    components: &[&ComponentKey],
+) -> Result<Vec<(ComponentKey, RuntimeId)>, StatementError> {
+    let mut ids = Vec::with_capacity(components.len());
+    for chunk in components.chunks(CHUNK_ROWS) {
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT ordinal, runtime_id
+               FROM unnest($1::text[], $2::text[]) WITH ORDINALITY
+                    AS wanted (component_type, name, ordinal)
+               JOIN noetl.runtime USING (component_type, name)
+              ORDER BY ordinal",
+        )
+        .bind(chunk.iter().map(|key| key.component_type()).collect::<Vec<_>>())
+        .bind(chunk.iter().map(|key| key.name()).collect::<Vec<_>>())
+        .fetch_all(&mut *conn)
+        .await
+        .doing("look up the ids of components")?;
+        let mut rows = rows.into_iter().peekable();
+        ids.extend(chunk.iter().zip(1_i64..).filter_map(|(key, ordinal)| {
+            let (_, runtime_id) = rows.next_if(|(found, _)| *found == ordinal)?;
+            Some(((*key).clone(), RuntimeId::from_raw(runtime_id)))
+        }));
+    }
+    Ok(ids)
 }
 
 /// Moves `last_heartbeat` of the components forward, never back, and marks those `ready` that

@@ -6,7 +6,8 @@
 //!
 //! Dropping them is the maintenance job's business.
 
-use jiff::tz::TimeZone;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::timestamptz::Timestamptz;
@@ -258,10 +259,10 @@ fn name_of(interval: PartitionInterval, from: Timestamp) -> String {
     utc(from).strftime(format).to_string()
 }
 
-fn utc(timestamp: Timestamp) -> jiff::Zoned {
-    jiff::Timestamp::from_microsecond(timestamp.micros())
-        .expect("both types reach to the end of the year 9999")
-        .to_zoned(TimeZone::UTC)
+/// The time in UTC. A civil time, for `jiff::Timestamp` ends a day before the year 9999 does.
+fn utc(timestamp: Timestamp) -> DateTime {
+    const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+    EPOCH.saturating_add(SignedDuration::from_micros(timestamp.micros()))
 }
 
 /// `CREATE … PARTITION OF` would lock the parent against writers; a table of its own that is

@@ -11,7 +11,9 @@ use foldhash::fast::RandomState;
 
 use crate::log::Record;
 use crate::log::entry::{self, Entries, Entry, EntryError};
-use crate::model::{ComponentKey, GroupId, SLOTS_PER_GROUP, Slot, StoredSeries, Timestamp};
+use crate::model::{
+    ComponentKey, GroupId, LogPosition, SLOTS_PER_GROUP, Slot, StoredSeries, Timestamp,
+};
 use crate::registry::{
     BodyDigest, Component, KeyDigest, KeyMemory, LastValue, PartitionWindow, Registry,
 };
@@ -74,7 +76,7 @@ impl<'a> Replay<'a> {
     /// Takes one record in.
     pub fn record(&mut self, record: &Record<'_>) {
         self.replayed.records += 1;
-        if self.entries(record.payload).is_err() {
+        if self.entries(record).is_err() {
             self.replayed.unreadable += 1;
         }
     }
@@ -84,33 +86,45 @@ impl<'a> Replay<'a> {
         self.replayed
     }
 
-    fn entries(&mut self, payload: &[u8]) -> Result<(), EntryError> {
+    fn entries(&mut self, record: &Record<'_>) -> Result<(), EntryError> {
         let mut received_at = self.now;
-        for entry in Entries::new(payload) {
+        for entry in Entries::new(record.payload) {
             match entry? {
                 Entry::Row(row) => {
                     received_at = row.head.received_at;
                     self.row(&row);
                 }
-                Entry::Component(component) => self.component(&component),
-                Entry::Series(series) => self.series(&series),
+                Entry::Component(component) => self.component(&component, record.end()),
+                Entry::Series(series) => self.series(&series, record.end()),
                 Entry::Key(key) => self.key(&key, received_at),
             }
         }
         Ok(())
     }
 
-    fn component(&self, component: &entry::Component<'_>) {
-        if let Ok(key) = ComponentKey::new(component.component_type, component.name) {
-            let found = self.registry.find_or_insert(key);
-            found.lock().set_announced();
-        }
+    fn component(&self, component: &entry::Component<'_>, until: LogPosition) {
+        self.defined(component.component_type, component.name, until);
     }
 
-    fn series(&mut self, series: &entry::SeriesSlot<'_>) {
-        let Ok(key) = ComponentKey::new(series.component_type, series.name) else { return };
+    /// The component whose definition ends below `until`. It may not be flushed yet, and must
+    /// not be let go before it is: what PostgreSQL has of it would be taken for all there is,
+    /// and a slot be given out twice.
+    fn defined(
+        &self,
+        component_type: &str,
+        name: &str,
+        until: LogPosition,
+    ) -> Option<Arc<Component>> {
+        let key = ComponentKey::new(component_type, name).ok()?;
         let component = self.registry.find_or_insert(key);
-        component.lock().set_announced();
+        component.lock().definitions_logged(until);
+        Some(component)
+    }
+
+    fn series(&mut self, series: &entry::SeriesSlot<'_>, until: LogPosition) {
+        let Some(component) = self.defined(series.component_type, series.name, until) else {
+            return;
+        };
         let stored = StoredSeries {
             group: series.group,
             slot: series.slot,

@@ -197,11 +197,6 @@ impl ComponentState {
         self.open_group = mark.open_group;
     }
 
-    /// Notes that the component's own definition is in the log or in PostgreSQL.
-    pub fn set_announced(&mut self) {
-        self.announced = true;
-    }
-
     /// Notes that the definitions of a report have been handed to the log, before `until`.
     pub fn definitions_logged(&mut self, until: LogPosition) {
         self.announced = true;
@@ -273,7 +268,9 @@ impl ComponentState {
     pub(super) fn begin_restore(&mut self) {
         self.partial = false;
         self.announced = true;
-        self.stored_known = true;
+        // What stands in the log alone is not among it: such a component goes on with groups
+        // of this run only.
+        self.stored_known |= self.table.len() == 0;
     }
 
     /// Treats what is unknown as new from now on, though it may be stored: a further slot for a

@@ -122,6 +122,8 @@ impl KeyMemory {
     /// Remembers the answer to a key: one that was claimed, or one read from the log.
     pub fn settle(&self, key: KeyDigest, body: BodyDigest, answer: &[u8], now_s: u32) {
         let mut inner = self.inner.lock();
+        // First, or an expired use of this key would take the new one along.
+        inner.expire(now_s);
         if inner.keys.get(&key).is_some_and(|known| known.answer.is_some()) {
             return;
         }
@@ -180,6 +182,15 @@ mod tests {
         memory.settle(key, body, b"answer", 100);
         memory.release(key);
         assert_eq!(memory.claim(key, body, 100), KeyState::Repeat(b"answer".as_slice().into()));
+    }
+
+    #[test]
+    fn a_key_read_from_the_log_twice_is_remembered_as_the_second_time() {
+        let memory = KeyMemory::default();
+        let (key, body) = (KeyDigest::new(b"k", 0), BodyDigest::of(b"body"));
+        memory.settle(key, body, b"first", 100);
+        memory.settle(key, body, b"second", 800);
+        assert_eq!(memory.claim(key, body, 900), KeyState::Repeat(b"second".as_slice().into()));
     }
 
     #[test]

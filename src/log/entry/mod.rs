@@ -14,6 +14,8 @@
 //! ```
 
 mod encode;
+#[cfg(test)]
+pub(crate) mod payload;
 mod row;
 
 use crate::model::{GroupId, RuntimeId, Slot, Timestamp};

@@ -61,11 +61,7 @@ async fn component_ids(
     let mut keys: Vec<&ComponentKey> = definitions.iter().map(|d| &d.component).collect();
     keys.sort_unstable();
     keys.dedup();
-    let mut ids = HashMap::with_capacity(keys.len());
-    for chunk in keys.chunks(CHUNK_ROWS) {
-        ids.extend(runtime_ids(conn, chunk.iter().copied()).await?);
-    }
-    Ok(ids)
+    Ok(runtime_ids(conn, &keys).await?.into_iter().collect())
 }
 
 /// One row of `noetl.series`.

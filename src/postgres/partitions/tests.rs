@@ -156,3 +156,15 @@ async fn a_detached_table_in_the_way_is_named() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn the_first_and_the_last_day_have_partitions_too() {
+    let (_database, mut conn) = fixture().await;
+    for interval in [PartitionInterval::Hour, PartitionInterval::Day] {
+        let first = ensure(&mut conn, interval, Timestamp::MIN).await.unwrap();
+        assert_eq!((first.name.as_str(), first.from), ("report_19700101_00", Timestamp::MIN));
+        let last_microsecond_but_one = Timestamp::MAX.offset_by(-1);
+        let last = ensure(&mut conn, interval, last_microsecond_but_one).await.unwrap();
+        assert_eq!((last.name.as_str(), last.to), ("report_99991231_23", Timestamp::MAX));
+    }
+}
