@@ -2,7 +2,7 @@
 # Installs what the project needs and is missing, and nothing else.
 #
 #   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
-#   scripts/setup.sh test    the same, and Prometheus and Python packages for the tests
+#   scripts/setup.sh test    the same, and Prometheus, Python packages and curl for the tests
 #
 # Every step first looks whether there is anything to do, so a second run takes no time. No service
 # is left behind: Debian's packages would start a PostgreSQL and a Prometheus of their own, which
@@ -82,6 +82,13 @@ need_prometheus() {
         rm prometheus_*.deb)
 }
 
+# The quick start of the README is run as it is printed.
+need_curl() {
+    if command -v curl >/dev/null; then return 0; fi
+    refresh_packages curl
+    apt_install curl
+}
+
 need_python() {
     if [ -f "$venv/installed.txt" ] && cmp -s examples/requirements.txt "$venv/installed.txt"; then
         return 0
@@ -108,6 +115,7 @@ test)
     need_postgres
     need_prometheus
     need_python
+    need_curl
     ;;
 *)
     fail "usage: scripts/setup.sh run|test"

@@ -17,6 +17,10 @@ pub struct Drained {
     pub connections_cut: usize,
 }
 
+/// What is left of the drain after a second signal: enough to sync the log, and to flush where
+/// PostgreSQL answers.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// How long PostgreSQL may take to stop once everything else has ended.
 const POSTGRES_STOP: Duration = Duration::from_secs(60);
 
@@ -61,22 +65,22 @@ impl Running {
 
     async fn drain(mut self, signals: &mut Signals, flush_ended: bool) -> Drained {
         tracing::info!("stopping: finishing requests, syncing the log, flushing");
-        let deadline = Instant::now() + self.drain_timeout;
+        let mut patience = Patience { deadline: Instant::now() + self.drain_timeout, signals };
         self.api.drain();
         self.stop.stop();
         let connections_cut = if self.server.is_finished() {
             0
         } else {
-            within(deadline, signals, &mut self.server).await.and_then(Result::ok).unwrap_or(0)
+            patience.wait(&mut self.server).await.and_then(Result::ok).unwrap_or(0)
         };
         let log = self.log;
         let closing = tokio::task::spawn_blocking(move || log.close());
-        match within(deadline, signals, closing).await {
-            Some(Ok(Ok(_))) => {}
-            Some(failed) => tracing::error!(?failed, "the log did not close well"),
-            None => tracing::error!("the log did not close in time"),
+        match timeout_at(patience.deadline, closing).await {
+            Ok(Ok(Ok(_))) => {}
+            Ok(failed) => tracing::error!(?failed, "the log did not close well"),
+            Err(_) => tracing::error!("the log did not close in time"),
         }
-        if !flush_ended && within(deadline, signals, &mut self.flush).await.is_none() {
+        if !flush_ended && patience.wait(&mut self.flush).await.is_none() {
             self.flush.abort();
         }
         for job in &mut self.jobs {
@@ -94,15 +98,23 @@ impl Running {
     }
 }
 
-/// The outcome of `work`, unless the deadline or a signal comes first.
-async fn within<T>(
+/// How long a drain waits: to the deadline, which a further signal brings near.
+struct Patience<'a> {
     deadline: Instant,
-    signals: &mut Signals,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        outcome = timeout_at(deadline, work) => outcome.ok(),
-        () = signals.next() => None,
+    signals: &'a mut Signals,
+}
+
+impl Patience<'_> {
+    /// The outcome of `work`, unless the deadline or a signal comes first.
+    async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            outcome = timeout_at(self.deadline, work) => outcome.ok(),
+            () = self.signals.next() => {
+                tracing::info!("stopping at once: another signal came");
+                self.deadline = self.deadline.min(Instant::now() + HURRY);
+                None
+            }
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use noetl_metrics::config::SETTINGS;
 use serde_json::Value;
 
-use crate::server::{Home, Launch, Server, command};
+use crate::home::Home;
+use crate::server::{Launch, Server, command};
 
 struct Ran {
     status: Option<i32>,

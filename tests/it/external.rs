@@ -5,10 +5,11 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::client::{Client, gauges};
+use crate::client::{Client, Raw, gauges};
 use crate::cluster::{Cluster, PASSWORD_IN_URL};
+use crate::home::Home;
 use crate::output::until;
-use crate::server::{Home, Launch, Server};
+use crate::server::{Launch, Server};
 
 /// Reports `count` values of `name` for the component, one after the other.
 fn report_all(client: &Client, component: &str, name: &str, count: u32) {
@@ -143,4 +144,31 @@ fn a_wrong_password_is_told_and_never_shown() {
     let ended = server.ended();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_second_signal_ends_every_wait_of_a_stopping_server() {
+    let mut cluster = Cluster::start();
+    cluster.create("hurry");
+    let launch = Launch::new().database(&cluster.socket_url("hurry"));
+    let launch = launch.flag("drain-timeout", "1h").flag("body-timeout", "1h");
+    let mut server = launch.start();
+    cluster.stop();
+    server.client().report(&gauges("hurry", "h", &[1.0]));
+    // Both the request and the flush would be waited for.
+    let mut raw = Raw::open(server.address());
+    raw.send("POST /api/metrics/report HTTP/1.1\r\nhost: it\r\ncontent-length: 9\r\n\r\n{");
+    until("the request", || {
+        let page = server.client().get("/metrics").text();
+        page.contains("noetl_metrics_http_reports_in_flight 1\n").then_some(())
+    });
+    server.signal(Signal::TERM);
+    server.stderr().wait_for_text("stopping: finishing requests");
+    server.signal(Signal::TERM);
+    let ended = server.ended();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 rows are in the log"), "{}", ended.stderr);
+    cluster.start_again();
+    server.start_again();
+    assert_eq!(server.client().samples_of("hurry").len(), 1);
 }

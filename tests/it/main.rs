@@ -9,9 +9,11 @@
 // What the tests share.
 mod client;
 mod cluster;
+mod home;
 mod output;
 mod server;
 mod sql;
+mod stream;
 
 // The server.
 mod bodies;

@@ -95,17 +95,31 @@ fn check_page(page: &[u8]) -> String {
     said
 }
 
+/// Ends Prometheus and removes its files when its input closes: with the test or with this process.
+const KEEPER: &str = r#"
+trap '' INT TERM
+cd "$1"
+prometheus --config.file=prometheus.yml --storage.tsdb.path=data --log.format=json \
+    --web.listen-address=127.0.0.1:0 >/dev/null &
+prometheus=$!
+cat >/dev/null || true
+kill -KILL "$prometheus"
+wait "$prometheus"
+cd /
+rm -rf "$1"
+"#;
+
 /// A Prometheus that scrapes both pages every second.
 struct Prometheus {
-    process: Child,
+    keeper: Child,
     client: Client,
-    /// Removed last.
-    _directory: tempfile::TempDir,
 }
 
 impl Prometheus {
     fn start(server: &Server) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let version = Command::new("prometheus").arg("--version").output().expect(INSTALL);
+        assert!(version.status.success(), "{INSTALL}");
+        let directory = tempfile::tempdir().unwrap().keep();
         let job = |name: &str, path: &str| {
             format!(
                 "  - job_name: {name}\n    metrics_path: {path}\n    static_configs:\n      \
@@ -118,25 +132,22 @@ impl Prometheus {
             job("pushed", PUSHED),
             job("own", OWN)
         );
-        let config_path = directory.path().join("prometheus.yml");
-        fs::write(&config_path, config).unwrap();
-        let mut process = Command::new("prometheus")
-            .arg(format!("--config.file={}", config_path.display()))
-            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
-            .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
-            .current_dir(directory.path())
+        fs::write(directory.join("prometheus.yml"), config).unwrap();
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER, "sh"])
+            .arg(&directory)
             .process_group(0)
+            .stdin(Stdio::piped())
             .stderr(Stdio::piped())
-            .stdout(Stdio::null())
             .spawn()
-            .expect(INSTALL);
-        let log = Output::of(process.stderr.take().unwrap());
+            .unwrap();
+        let log = Output::of(keeper.stderr.take().unwrap());
         let address = log.wait_for("the address of Prometheus", |line| {
             let event: Value = serde_json::from_str(line).ok()?;
             let listens = event["msg"] == "Listening on";
             listens.then(|| event["address"].as_str().unwrap().parse().unwrap())
         });
-        Self { process, client: Client::new(address), _directory: directory }
+        Self { keeper, client: Client::new(address) }
     }
 
     /// The value of the one series that `query` selects, once there is one.
@@ -159,8 +170,8 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().unwrap();
     }
 }
 
