@@ -103,6 +103,7 @@ impl<S: Sink> Flusher<S> {
         let position = self.position().await?;
         let reader = readers.reader(position)?;
         self.progress.set_flushed(position);
+        self.learn_missing_ids().await?;
         let (sender, mut batches) = mpsc::channel(BATCHES_WAITING);
         let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
         let (ended, outcome) = oneshot::channel();
@@ -187,6 +188,15 @@ impl<S: Sink> Flusher<S> {
         self.progress.set_flushed(batch.to);
         let components: Vec<_> = batch.components.iter().map(|one| &one.key).collect();
         self.learn_runtime_ids(&components).await
+    }
+
+    /// Learns the ids of components that only the log has told of: their definitions are flushed,
+    /// some of them, and nobody asks for their ids again.
+    async fn learn_missing_ids(&mut self) -> Result<(), FlushError> {
+        let mut components = self.registry.all();
+        components.retain(|component| !component.lock().is_stored_known());
+        let keys: Vec<_> = components.iter().map(|component| component.key()).collect();
+        self.learn_runtime_ids(&keys).await
     }
 
     /// Gives the components the ids that they have in the sink. Asked for after the commit and

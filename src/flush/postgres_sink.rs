@@ -127,8 +127,15 @@ impl PostgresSink {
         let mut transaction = self.advance(conn, batch.from, batch.to).await?;
         definitions::upsert_components(&mut transaction, &batch.components).await?;
         definitions::upsert_series(&mut transaction, &batch.series).await?;
-        for (table, rows) in copies {
-            report::copy_rows(&mut transaction, &table, rows.bytes()).await.map_err(content)?;
+        for (table, rows) in &copies {
+            report::copy_rows(&mut transaction, table, rows.bytes()).await.map_err(content)?;
+        }
+        let tables = copies.iter().map(|(table, _)| table.as_str());
+        let partitions: Vec<&str> = tables.filter(|table| *table != PARENT).collect();
+        if let Some(table) =
+            partitions::first_detached(&mut transaction, &partitions).await.map_err(temporary)?
+        {
+            return Err(temporary(format!("noetl.{table} is no longer part of noetl.report")));
         }
         transaction.commit().await.map_err(temporary)
     }

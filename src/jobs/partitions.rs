@@ -94,22 +94,4 @@ fn seconds_covered(ranges: &[(Timestamp, Timestamp)], now: Timestamp) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_are_counted_up_to_the_first_gap() {
-        let day =
-            |number: i64| Timestamp::from_micros(number * PartitionInterval::Day.micros()).unwrap();
-        let range = |from, to| (day(from), day(to));
-        let noon = day(10).offset_by(PartitionInterval::Day.micros() / 2);
-        let check = |ranges: &[_], expected| {
-            assert_eq!(seconds_covered(ranges, noon), expected, "{ranges:?}");
-        };
-        check(&[], 0);
-        check(&[range(10, 11)], 43_200);
-        check(&[range(9, 10), range(10, 11), range(11, 12), range(12, 13)], 216_000);
-        check(&[range(10, 11), range(12, 13)], 43_200);
-        check(&[range(11, 12)], 0);
-    }
-}
+mod tests;

@@ -172,6 +172,24 @@ pub async fn partition_for(
     Ok(row.map(|(name, from, to)| Partition { name, from: from.0, to: to.0 }))
 }
 
+/// The first of these tables that is no partition of `noetl.report`, or is about to be none.
+///
+/// Asked after rows were written to them in the same transaction, whose locks keep them as they
+/// are until its end: a table that was detached takes rows as before, and nobody finds them.
+pub async fn first_detached(
+    conn: &mut PgConnection,
+    tables: &[&str],
+) -> Result<Option<String>, StatementError> {
+    sqlx::query_scalar(catalogue!(
+        "SELECT given FROM unnest($1::text[]) AS given
+          WHERE NOT EXISTS (SELECT FROM ranged WHERE name = given AND NOT detaching) LIMIT 1"
+    ))
+    .bind(tables)
+    .fetch_optional(conn)
+    .await
+    .doing("look whether partitions are still attached")
+}
+
 /// The partition that takes rows of that time, made when it is missing.
 ///
 /// As [`create`], it commits on its own and may fail with [`PartitionError::Busy`].

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::clock::Clock;
 use crate::model::{ComponentKey, StoredComponent};
@@ -46,50 +46,86 @@ impl Loader {
     pub async fn run(mut self) {
         let mut round = Vec::with_capacity(ROUND_MAX);
         while self.requests.recv_many(&mut round, ROUND_MAX).await > 0 {
-            let loaded = self.load(&round).await;
-            for request in round.drain(..) {
-                let outcome = match &loaded {
-                    Some(components) if components.iter().any(|one| request.key.names(one)) => {
-                        LoadOutcome::Loaded
+            match self.load(&round).await {
+                Err(LoadError::Unreadable(reason)) if round.len() > 1 => {
+                    tracing::debug!(reason, "loading one by one");
+                    // One of them is to blame, and the others shall not pay for it.
+                    for request in round.drain(..) {
+                        let outcome = self.load(std::slice::from_ref(&request)).await;
+                        answer(request, &outcome);
                     }
-                    Some(_) => LoadOutcome::Absent,
-                    None => LoadOutcome::Unavailable,
-                };
-                if request.reply.send(outcome).is_err() {
-                    tracing::trace!("a load was not waited for");
                 }
+                outcome => round.drain(..).for_each(|request| answer(request, &outcome)),
             }
         }
     }
 
-    /// Reads the components that the requests name into the registry; `None` when PostgreSQL
-    /// does not answer.
-    async fn load(&mut self, round: &[LoadRequest]) -> Option<Vec<StoredComponent>> {
+    /// Reads the components that the requests name into the registry.
+    async fn load(&mut self, round: &[LoadRequest]) -> Result<Vec<StoredComponent>, LoadError> {
         if self.away_until.is_some_and(|until| Instant::now() < until) {
-            return None;
+            return Err(LoadError::Away);
         }
-        // A timeout drops the query half-way, and with it the connection.
-        let mut conn = self.conn.take();
-        match timeout(ROUND_TIMEOUT, query(&mut conn, &self.options, round)).await {
-            Ok(Ok(components)) => {
-                self.conn = conn;
+        match self.read(round).await {
+            Ok(components) => {
                 self.away_until = None;
                 let now_s = self.clock.now().seconds();
                 for component in &components {
                     self.registry.restore(component, now_s);
                 }
-                Some(components)
+                Ok(components)
             }
-            failed => {
-                let reason = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => format!("no answer within {ROUND_TIMEOUT:?}"),
-                };
-                tracing::warn!(reason, "components could not be loaded; they begin new groups");
+            Err(QueryError::Stored(error)) if !matches!(error, StoredError::Statement(_)) => {
+                if round.len() == 1 {
+                    tracing::warn!(%error, "a component could not be loaded; it begins new groups");
+                }
+                Err(LoadError::Unreadable(error.to_string()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "components could not be loaded; they begin new groups");
                 self.away_until = Some(Instant::now() + FAILURE_PAUSE);
-                None
+                Err(LoadError::Away)
             }
         }
+    }
+
+    /// Asks PostgreSQL within [`ROUND_TIMEOUT`], on the connection there is or, should that have
+    /// been cut off since it was last used, on a new one.
+    async fn read(&mut self, round: &[LoadRequest]) -> Result<Vec<StoredComponent>, QueryError> {
+        let deadline = tokio::time::Instant::now() + ROUND_TIMEOUT;
+        loop {
+            // A timeout drops the query half-way, and with it the connection.
+            let mut conn = self.conn.take();
+            let reused = conn.is_some();
+            let read = timeout_at(deadline, query(&mut conn, &self.options, round)).await;
+            match read.map_err(|_| QueryError::NoAnswer)? {
+                Err(QueryError::Stored(StoredError::Statement(_))) if reused => {}
+                done => {
+                    self.conn = conn.filter(|_| done.is_ok());
+                    return done;
+                }
+            }
+        }
+    }
+}
+
+/// Why nothing was loaded.
+enum LoadError {
+    /// PostgreSQL does not answer.
+    Away,
+    /// It answers what no server has written.
+    Unreadable(String),
+}
+
+fn answer(request: LoadRequest, loaded: &Result<Vec<StoredComponent>, LoadError>) {
+    let outcome = match loaded {
+        Ok(components) if components.iter().any(|one| request.key.names(one)) => {
+            LoadOutcome::Loaded
+        }
+        Ok(_) => LoadOutcome::Absent,
+        Err(_) => LoadOutcome::Unavailable,
+    };
+    if request.reply.send(outcome).is_err() {
+        tracing::trace!("a load was not waited for");
     }
 }
 
@@ -100,6 +136,8 @@ enum QueryError {
     Connect(#[from] connect::ConnectError),
     #[error(transparent)]
     Stored(#[from] StoredError),
+    #[error("PostgreSQL did not answer within {ROUND_TIMEOUT:?}")]
+    NoAnswer,
 }
 
 async fn query(

@@ -9,6 +9,8 @@
 mod database;
 mod loader;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 pub use database::{DatabaseRecovery, fill};
 pub use loader::Loader;

@@ -139,6 +139,11 @@ impl ComponentState {
         self.announced
     }
 
+    /// Whether the component, and with it its id, was read from PostgreSQL.
+    pub fn is_stored_known(&self) -> bool {
+        self.stored_known
+    }
+
     /// Finds or places the series of the `nth` sample of a report.
     #[inline]
     pub(super) fn intern(

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::super::memory_sink::{Database, Fault, MemorySink};
 use super::super::simulation::Luck;
 use super::*;
+use crate::model::StoredComponent;
 
 /// A sink that does what `script` says, call by call, and then what it is asked to.
 fn scripted(script: &[Fault]) -> (MemorySink, Arc<Mutex<Database>>) {
@@ -132,7 +133,15 @@ async fn the_ids_that_the_sink_has_are_learned_though_an_answer_be_lost() {
         let (sink, database) = scripted(&[Fault::None, fault, Fault::None, fault]);
         database.lock().components.insert(key("w"), RuntimeId::from_raw(77));
         let registry = registry();
-        let component = registry.find_or_insert(key("w"));
+        // As PostgreSQL had it before somebody registered it anew.
+        let before = StoredComponent {
+            key: key("w"),
+            runtime_id: RuntimeId::from_raw(76),
+            status: "ready".to_owned(),
+            last_heartbeat: at(NOON),
+            series: Vec::new(),
+        };
+        let component = registry.restore(&before, 0);
         let log = log_of(3);
         let (flusher, _) = flusher(&log, sink, &registry);
         let readers = log.readers();
@@ -141,6 +150,25 @@ async fn the_ids_that_the_sink_has_are_learned_though_an_answer_be_lost() {
         assert_eq!(component.runtime_id(), RuntimeId::from_raw(77), "{fault:?}");
         assert!(registry.find_by_id(RuntimeId::from_raw(77)).is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_of_components_that_only_the_log_has_told_of_are_asked_for() {
+    let (sink, database) = scripted(&[Fault::None, Fault::Before]);
+    {
+        let mut database = database.lock();
+        database.position = position(3);
+        database.components.insert(key("w"), RuntimeId::from_raw(77));
+    }
+    let registry = registry();
+    let (known, new) = (registry.find_or_insert(key("w")), registry.find_or_insert(key("new")));
+    let log = log_of(3);
+    let (flusher, _) = flusher(&log, sink, &registry);
+    let readers = log.readers();
+    log.close().unwrap();
+    flusher.follow(readers, PATIENT, node()).await.unwrap();
+    assert_eq!(known.runtime_id(), RuntimeId::from_raw(77));
+    assert_eq!(new.runtime_id(), RuntimeId::derive(&key("new")));
 }
 
 #[tokio::test(start_paused = true)]

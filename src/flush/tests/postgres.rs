@@ -52,15 +52,16 @@ impl Fixture {
 struct Following {
     log: Log,
     flush: tokio::task::JoinHandle<Result<(), FlushError>>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Following {
     fn new(sink: impl Sink) -> Self {
         let log = open_log();
-        let (flusher, _) = flusher(&log, sink, &registry());
+        let (flusher, telemetry) = flusher(&log, sink, &registry());
         let settings = BatchSettings { age_max: Duration::from_millis(1), ..PATIENT };
         let flush = tokio::spawn(flusher.follow(log.readers(), settings, node()));
-        Self { log, flush }
+        Self { log, flush, telemetry }
     }
 
     async fn flushed(&self) {
@@ -71,6 +72,14 @@ impl Following {
     async fn end(self) -> Result<(), FlushError> {
         self.log.close().unwrap();
         self.flush.await.unwrap()
+    }
+}
+
+async fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::task::yield_now().await;
     }
 }
 
@@ -207,6 +216,28 @@ async fn a_partition_that_was_dropped_is_made_again() {
     following.flushed().await;
     following.end().await.unwrap();
     assert_eq!(fixture.values().await, [1.0]);
+}
+
+#[tokio::test]
+async fn a_partition_that_was_detached_takes_no_rows() {
+    let mut fixture = Fixture::new().await;
+    let following = Following::new(fixture.sink(PartitionInterval::Day));
+    log_value(&following.log, 0);
+    following.flushed().await;
+    let detach = "ALTER TABLE noetl.report DETACH PARTITION noetl.report_20240101";
+    fixture.conn.execute(detach).await.unwrap();
+    log_value(&following.log, 1);
+    let failures = || following.telemetry.flush.failures.get();
+    wait_for("the flush to fail for want of a partition", || failures() >= 2).await;
+    fixture.conn.execute("ALTER TABLE noetl.report_20240101 RENAME TO archive").await.unwrap();
+    following.flushed().await;
+    following.end().await.unwrap();
+    assert_eq!(fixture.values().await, [1.0]);
+    let archived: i64 = sqlx::query_scalar("SELECT count(*) FROM noetl.archive")
+        .fetch_one(&mut fixture.conn)
+        .await
+        .unwrap();
+    assert_eq!(archived, 1, "what was there before");
 }
 
 #[tokio::test]
