@@ -15,7 +15,7 @@ help:
 
 run:
 	@scripts/setup.sh run
-	cargo run --release -- serve $(ARGS)
+	NOETL_DATA_DIR="$${NOETL_DATA_DIR:-$$(scripts/data_dir.sh)}" cargo run --release -- serve $(ARGS)
 
 # The tests take python3, prometheus and promtool from PATH.
 test: export PATH := $(abspath $(TARGET)/venv/bin):$(PATH):$(abspath $(TARGET)/tools/usr/bin)

@@ -19,6 +19,7 @@ mod simulation;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use batch::{Batch, PartitionRows, UnreadableRecord};
 pub use batcher::{BatchSettings, Batcher, BatcherError};

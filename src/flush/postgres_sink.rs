@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::verdict::{content, temporary};
 use super::{Batch, RefusedRecord, Sink, SinkError};
 use crate::model::{
     ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, RuntimeId,
 };
-use crate::postgres::definitions::{self, DefinitionError};
+use crate::postgres::definitions;
 use crate::postgres::node::{self, NodeError};
-use crate::postgres::partitions::{self, PartitionError};
-use crate::postgres::schema::{self, SchemaError};
-use crate::postgres::{StatementError, connect, quarantine, report};
+use crate::postgres::partitions;
+use crate::postgres::schema;
+use crate::postgres::{connect, quarantine, report};
 
 /// The parent table: rows whose interval is covered by several partitions go through it.
 const PARENT: &str = "report";
@@ -198,68 +198,4 @@ impl Sink for PostgresSink {
         })
         .await
     }
-}
-
-fn temporary(error: impl std::fmt::Display) -> SinkError {
-    SinkError::Temporary(error.to_string())
-}
-
-/// The failure of a statement that carries what clients sent.
-fn content(error: StatementError) -> SinkError {
-    if error.refuses_content() { SinkError::Refused(error.to_string()) } else { temporary(error) }
-}
-
-impl From<DefinitionError> for SinkError {
-    fn from(error: DefinitionError) -> Self {
-        match error {
-            DefinitionError::Statement(error) => content(error),
-            DefinitionError::Unstorable { .. }
-            | DefinitionError::UnknownComponent { .. }
-            | DefinitionError::NoFreeId { .. }
-            | DefinitionError::SeriesAltered { .. }
-            | DefinitionError::SlotTaken { .. } => Self::Refused(error.to_string()),
-        }
-    }
-}
-
-impl From<PartitionError> for SinkError {
-    /// Whatever is in the way of a partition is not the rows' fault, and goes away.
-    fn from(error: PartitionError) -> Self {
-        temporary(error)
-    }
-}
-
-impl From<NodeError> for SinkError {
-    fn from(error: NodeError) -> Self {
-        match error {
-            NodeError::Statement(error) => temporary(error),
-            error => Self::Permanent(error.to_string()),
-        }
-    }
-}
-
-impl From<SchemaError> for SinkError {
-    fn from(error: SchemaError) -> Self {
-        match error {
-            SchemaError::Connect(_) | SchemaError::Busy { .. } | SchemaError::Statement(_) => {
-                temporary(error)
-            }
-            SchemaError::Failed { ref cause, .. } if lost_connection(cause) => temporary(error),
-            SchemaError::ServerTooOld { .. }
-            | SchemaError::Occupied { .. }
-            | SchemaError::Newer { .. }
-            | SchemaError::Altered { .. }
-            | SchemaError::Failed { .. } => Self::Permanent(error.to_string()),
-        }
-    }
-}
-
-/// Whether a migration was cut off, and not refused: by the network, or by PostgreSQL's own
-/// end (SQLSTATE class 57, operator intervention).
-fn lost_connection(cause: &MigrateError) -> bool {
-    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = cause else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_none_or(|code| code.starts_with("57"))
 }

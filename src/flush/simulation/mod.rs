@@ -17,6 +17,8 @@ mod oracle;
 mod process;
 mod world;
 
+use std::time::{Duration, Instant};
+
 pub(super) use luck::Luck;
 use world::World;
 
@@ -35,11 +37,29 @@ fn every_acknowledged_report_is_stored_once() {
             .build()
             .unwrap();
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            runtime.block_on(World::new(seed).live())
+            runtime.block_on(in_time(World::new(seed).live()))
         }));
         acknowledged += lived.unwrap_or_else(|_| {
             panic!("seed {seed}; repeat it with SIMULATION_SEED={seed}");
         });
     }
     assert!(acknowledged > 0, "worlds in which nothing happens prove nothing");
+}
+
+/// How long a world may take, of real time; it takes some milliseconds.
+const WORLD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A flush that tries something again for ever is a failure, and not a test that hangs: the
+/// simulated hours of its waits pass in no time.
+async fn in_time<T>(world: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let mut world = std::pin::pin!(world);
+    loop {
+        tokio::select! {
+            lived = &mut world => return lived,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                assert!(began.elapsed() < WORLD_TIME_MAX, "the world does not come to its end");
+            }
+        }
+    }
 }

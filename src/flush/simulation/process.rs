@@ -122,6 +122,10 @@ impl Process {
         }
     }
 
+    pub(super) fn assert_flushing(&self) {
+        assert!(!self.flush.is_finished(), "the flush ended while the process lives");
+    }
+
     /// The process is no more: nothing of it reaches the database from here on.
     pub(super) fn die(self, disk: &MemoryDisk) {
         // Both run on this very thread, hence not now, and not again.

@@ -122,7 +122,7 @@ impl World {
 
     /// Sends reports that nobody gets an answer to, perhaps, and crashes.
     async fn crash(&mut self, process: Process) {
-        let count = self.luck.below(6);
+        let count = self.luck.below(12);
         let attempts = self.report(&process, count);
         process.settle(&self.disk).await;
         for (report, attempt) in attempts {
@@ -132,8 +132,13 @@ impl World {
                 attempt.abort();
             }
         }
-        let luck = &mut self.luck;
-        let survivor = self.disk.crash(&mut |_| luck.once_in(2));
+        // Of what was written and not synced, all survives, nothing, or any part.
+        let (survives, luck) = (self.luck.below(3), &mut self.luck);
+        let survivor = self.disk.crash(&mut |_| match survives {
+            0 => true,
+            1 => false,
+            _ => luck.once_in(2),
+        });
         process.die(&self.disk);
         self.disk = survivor;
     }
@@ -159,7 +164,10 @@ impl World {
             match attempt.await.unwrap() {
                 Ok(_) => break self.answered(report, true),
                 // Time stands still unless everyone waits, the flush after a failure included.
-                Err(IngestError::Log(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(IngestError::Log(_)) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    process.assert_flushing();
+                }
                 Err(error) => panic!("report {report}: {error}"),
             }
         }

@@ -1,5 +1,8 @@
 //! The flush into a real PostgreSQL.
 
+mod aside;
+mod partitioned;
+
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
@@ -206,79 +209,6 @@ async fn whoever_comes_second_to_a_log_stops() {
 }
 
 #[tokio::test]
-async fn a_partition_that_was_dropped_is_made_again() {
-    let mut fixture = Fixture::new().await;
-    let following = Following::new(fixture.sink(PartitionInterval::Day));
-    log_value(&following.log, 0);
-    following.flushed().await;
-    fixture.conn.execute("DROP TABLE noetl.report_20240101").await.unwrap();
-    log_value(&following.log, 1);
-    following.flushed().await;
-    following.end().await.unwrap();
-    assert_eq!(fixture.values().await, [1.0]);
-}
-
-#[tokio::test]
-async fn a_partition_that_was_detached_takes_no_rows() {
-    let mut fixture = Fixture::new().await;
-    let following = Following::new(fixture.sink(PartitionInterval::Day));
-    log_value(&following.log, 0);
-    following.flushed().await;
-    let detach = "ALTER TABLE noetl.report DETACH PARTITION noetl.report_20240101";
-    fixture.conn.execute(detach).await.unwrap();
-    log_value(&following.log, 1);
-    let failures = || following.telemetry.flush.failures.get();
-    wait_for("the flush to fail for want of a partition", || failures() >= 2).await;
-    fixture.conn.execute("ALTER TABLE noetl.report_20240101 RENAME TO archive").await.unwrap();
-    following.flushed().await;
-    following.end().await.unwrap();
-    assert_eq!(fixture.values().await, [1.0]);
-    let archived: i64 = sqlx::query_scalar("SELECT count(*) FROM noetl.archive")
-        .fetch_one(&mut fixture.conn)
-        .await
-        .unwrap();
-    assert_eq!(archived, 1, "what was there before");
-}
-
-#[tokio::test]
-async fn partitions_of_another_interval_take_what_they_cover() {
-    let mut fixture = Fixture::new().await;
-    let hour = PartitionInterval::Hour;
-    for timestamp in [NOON, NOON + 2 * hour.micros()] {
-        partitions::ensure(&mut fixture.conn, hour, at(timestamp)).await.unwrap();
-    }
-    let log = open_log();
-    log_value(&log, 0);
-    for hours in [1, 2, 11] {
-        let payload = Payload::default();
-        payload.row(group(1), NOON + hours * hour.micros(), &[hours as f64]).log(&log);
-    }
-    flush_all(log, fixture.sink(PartitionInterval::Day), PATIENT).await.0.unwrap();
-    assert_eq!(fixture.values().await, [0.0, 1.0, 2.0, 11.0]);
-    let expected = [
-        "report_20240101",
-        "report_20240101_12",
-        "report_20240101_13",
-        "report_20240101_14",
-        "report_20240101_15",
-    ];
-    assert_eq!(fixture.partitions().await, expected, "before, in between and after the hours");
-}
-
-#[tokio::test]
-async fn hours_go_to_the_day_that_is_there() {
-    let mut fixture = Fixture::new().await;
-    partitions::ensure(&mut fixture.conn, PartitionInterval::Day, at(NOON)).await.unwrap();
-    let log = open_log();
-    log_value(&log, 0);
-    Payload::default().row(group(1), NOON + DAY, &[1.0]).log(&log);
-    let settings = BatchSettings { interval: PartitionInterval::Hour, ..PATIENT };
-    flush_all(log, fixture.sink(PartitionInterval::Hour), settings).await.0.unwrap();
-    assert_eq!(fixture.values().await, [0.0, 1.0]);
-    assert_eq!(fixture.partitions().await, ["report_20240101", "report_20240102_12"]);
-}
-
-#[tokio::test]
 async fn a_database_that_is_away_is_waited_for_and_another_one_is_refused() {
     let fixture = Fixture::new().await;
     let nowhere = PgConnectOptions::new_without_pgpass()
@@ -291,69 +221,4 @@ async fn a_database_that_is_away_is_waited_for_and_another_one_is_refused() {
     let options = fixture.database.options.clone();
     let error = PostgresSink::new(options, node(), Uuid::new_v4(), interval).position().await;
     assert!(matches!(error, Err(SinkError::Permanent(_))), "{error:?}");
-}
-
-#[tokio::test]
-async fn what_postgres_refuses_is_set_aside_and_stops_nothing() {
-    let mut fixture = Fixture::new().await;
-    let statement = format!(
-        "INSERT INTO noetl.runtime (runtime_id, component_type, name) VALUES (1, 't', 'other');
-         INSERT INTO noetl.series (series_id, runtime_id, metric_name, metric_type, labels,
-                                   fingerprint)
-         VALUES (1000, 1, 'other', 'gauge', '{{}}', gen_random_uuid());
-         INSERT INTO noetl.series_slot VALUES ({}, 0, 1000);",
-        group(7).get()
-    );
-    fixture.conn.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
-    let log = open_log();
-    log_value(&log, 0);
-    log_value(&log, 1);
-    let taken = Payload::default()
-        .component("x")
-        .series("x", group(7), 0, "a")
-        .row(group(7), NOON, &[5.0])
-        .row(group(7), NOON + 1, &[6.0]);
-    let payload = taken.bytes.clone();
-    assert_eq!(taken.log(&log), position(2));
-    log_value(&log, 4);
-    let with_nul = Payload::default().series("w", group(1), 1, "nul\0").row(group(1), NOON, &[7.0]);
-    assert_eq!(with_nul.log(&log), position(5));
-    log_value(&log, 6);
-    let settings = BatchSettings { rows_max: 100, ..PATIENT };
-    let (ended, telemetry) = flush_all(log, fixture.sink(PartitionInterval::Day), settings).await;
-    ended.unwrap();
-    assert_eq!(fixture.values().await, [0.0, 1.0, 4.0, 6.0]);
-    assert_eq!(fixture.position().await, position(7));
-    let aside: Vec<(i64, String, Vec<u8>)> =
-        sqlx::query_as("SELECT position, reason, payload FROM noetl.quarantine ORDER BY position")
-            .fetch_all(&mut fixture.conn)
-            .await
-            .unwrap();
-    assert_eq!((aside.len(), aside[0].0, aside[1].0), (2, 2, 5));
-    assert_eq!(aside[0].2, payload);
-    assert!(aside[0].1.contains("belongs to another series"), "{}", aside[0].1);
-    assert!(aside[1].1.contains("U+0000"), "{}", aside[1].1);
-    assert_eq!(telemetry.flush.quarantined_rows.get(), 3);
-    assert_eq!(telemetry.flush.failures.get(), 0, "a refusal is not tried again");
-}
-
-#[tokio::test]
-async fn setting_aside_and_moving_the_position_is_one_thing() {
-    let mut fixture = Fixture::new().await;
-    let mut sink = fixture.sink(PartitionInterval::Day);
-    let record = |from, to| RefusedRecord {
-        from: position(from),
-        to: position(to),
-        reason: "a test".to_owned(),
-        payload: vec![1],
-    };
-    let error = sink.set_aside(&record(3, 4)).await;
-    assert!(matches!(error, Err(SinkError::Temporary(_))), "the position is 0: {error:?}");
-    sink.set_aside(&record(0, 4)).await.unwrap();
-    assert_eq!(fixture.position().await, position(4));
-    let aside: i64 = sqlx::query_scalar("SELECT count(*) FROM noetl.quarantine")
-        .fetch_one(&mut fixture.conn)
-        .await
-        .unwrap();
-    assert_eq!(aside, 1);
 }
