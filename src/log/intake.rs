@@ -1,7 +1,7 @@
 //! The staging buffer: where records wait for the next sync.
 //!
 //! An appender copies its record in under a short lock; the writer swaps the whole buffer out,
-//! so the next batch gathers while the disk works and no timer is needed. The lock also decides
+//! so the next batch gathers while the disk works. The lock also decides
 //! each record's position and segment, so that a record which was taken always has its place on
 //! the disk prepared: a full disk or a spent budget refuses records and never strands one.
 

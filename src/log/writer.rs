@@ -43,7 +43,7 @@ pub(super) struct Writer {
 /// work for the processor that their requests need.
 const GATHER_FROM_RECORDS: u64 = 8;
 /// The rest.
-const GATHER: Duration = Duration::from_micros(300);
+const GATHER: Duration = Duration::from_micros(700);
 
 impl Writer {
     /// Runs until the log is closed and everything staged is synced, or until it fails.
