@@ -7,6 +7,8 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 
 use super::{AppError, Running};
+use crate::flush::FlushError;
+use crate::log::{AppendError, Log};
 
 /// What was left when the server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ impl Running {
     pub(super) async fn run(mut self, signals: &mut Signals) -> Result<Drained, AppError> {
         let failure = tokio::select! {
             () = signals.next() => None,
-            ended = &mut self.flush => Some(flush_failure(ended)),
+            ended = &mut self.flush => Some(flush_failure(ended, &self.log)),
             failed = postgres_failure(&mut self.postgres) => Some(failed),
             ended = &mut self.server => Some(AppError::Died(format!("the port closed: {ended:?}"))),
         };
@@ -118,10 +120,16 @@ impl Patience<'_> {
     }
 }
 
-fn flush_failure(ended: Result<Result<(), crate::flush::FlushError>, JoinError>) -> AppError {
+/// Why the flush ended while the server runs. It ends well only behind a log that takes nothing
+/// any more: then all that was synced is in PostgreSQL, and the next start reads what the disk
+/// really has.
+fn flush_failure(ended: Result<Result<(), FlushError>, JoinError>, log: &Log) -> AppError {
     match ended {
         Ok(Err(error)) => error.into(),
-        Ok(Ok(())) => AppError::Died("the flush ended".to_owned()),
+        Ok(Ok(())) => match log.appender().admit() {
+            Err(AppendError::Failed(failed)) => failed.into(),
+            _ => AppError::Died("the flush ended".to_owned()),
+        },
         Err(error) => AppError::Died(format!("the flush: {error}")),
     }
 }

@@ -23,7 +23,7 @@ use crate::config::Settings;
 use crate::flush::FlushError;
 use crate::http::BindError;
 use crate::jobs::UpkeepError;
-use crate::log::{IdentityError, OpenError};
+use crate::log::{IdentityError, LogFailed, OpenError};
 use crate::postgres::connect::{ConnectError, InvalidDatabaseUrl};
 use crate::postgres::embedded::EmbeddedError;
 use crate::postgres::node::NodeError;
@@ -73,6 +73,9 @@ pub enum AppError {
     /// The log's identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A write or sync of the log failed while the server ran.
+    #[error(transparent)]
+    LogFailed(#[from] LogFailed),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] OpenError),

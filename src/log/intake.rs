@@ -1,9 +1,9 @@
 //! The staging buffer: where records wait for the next sync.
 //!
 //! An appender copies its record in under a short lock; the writer swaps the whole buffer out,
-//! so the next batch gathers while the disk works. The lock also decides
-//! each record's position and segment, so that a record which was taken always has its place on
-//! the disk prepared: a full disk or a spent budget refuses records and never strands one.
+//! so the next batch gathers while the disk works. The lock also decides each record's position
+//! and segment, so that a record which was taken always has its place on the disk prepared: a
+//! full disk or a spent budget refuses records and never strands one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
