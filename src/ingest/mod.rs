@@ -26,7 +26,6 @@ use crate::registry::{
 };
 use crate::telemetry::Telemetry;
 pub use error::IngestError;
-pub use rows::ROW_SPAN_US;
 use submit::Step;
 use workspace::WorkspacePool;
 

@@ -5,12 +5,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::model::{GroupId, SLOTS_PER_GROUP, Timestamp};
+use crate::model::{GroupId, ROW_SPAN_US, SLOTS_PER_GROUP, Timestamp};
 use crate::registry::Placement;
-
-/// A row spans less than this, so that a time range over rows is exact once its lower bound is
-/// widened by a second.
-pub const ROW_SPAN_US: i64 = 1_000_000;
 
 /// Rows whose memory (1 KiB each) is kept for the next report.
 const KEPT_ROWS_MAX: usize = 64;

@@ -9,6 +9,10 @@ use super::ComponentKey;
 /// How many series a group holds at most; also the factor between a report id and a metric id.
 pub const SLOTS_PER_GROUP: usize = 64;
 
+/// The samples of one row lie within less than this, in microseconds, so that a time range over
+/// rows is exact once its lower bound is widened by as much.
+pub const ROW_SPAN_US: i64 = 1_000_000;
+
 /// Bits that a node's own counter has in a [`ReportId`] or [`GroupId`].
 ///
 /// A metric id is `report_id * 64 + slot` and must stay a positive `int8`: 6 bits of slot,

@@ -14,7 +14,9 @@ pub mod stored;
 pub mod timestamp;
 
 pub use component::ComponentKey;
-pub use ids::{GroupId, LogPosition, NodeNumber, ReportId, RuntimeId, SLOTS_PER_GROUP, Slot};
+pub use ids::{
+    GroupId, LogPosition, NodeNumber, ROW_SPAN_US, ReportId, RuntimeId, SLOTS_PER_GROUP, Slot,
+};
 pub use limits::Limits;
 pub use partition::{PartitionInterval, PartitionStart};
 pub use sample::{Reject, RejectKind, Sample, SampleBatch};

@@ -1,10 +1,7 @@
 //! Ranges of sample timestamps, consumed from the end where the answer begins.
 
 use super::filter::Order;
-use crate::model::Timestamp;
-
-/// The samples of a row lie less than this after its `ts`.
-pub(super) const ROW_SPAN_US: i64 = 1_000_000;
+use crate::model::{ROW_SPAN_US, Timestamp};
 
 /// Sample timestamps from `from`, inclusive, to `to`, exclusive. Empty when they meet or cross.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,10 +23,10 @@ use super::cursor::Cursor;
 use super::error::QueryError;
 use super::filter::Filter;
 use super::page::Page;
-use super::range::{ROW_SPAN_US, TimeRange};
+use super::range::TimeRange;
 use super::render::Sample;
 use super::statement;
-use crate::model::Timestamp;
+use crate::model::{ROW_SPAN_US, Timestamp};
 use crate::postgres::partitions::{self, PartitionState};
 use crate::postgres::timestamptz::Timestamptz;
 
