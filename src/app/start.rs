@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
 use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
 use crate::http::{Api, ApiParts, ApiSettings, Server, ServerSettings};
-use crate::ingest::{Ingest, IngestParts, IngestSettings};
+use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
 use crate::jobs::{Heartbeats, MemoryUpkeep, PartitionUpkeep};
 use crate::log::{Disk, Identity, Log, LogSettings, Progress, RealDisk};
 use crate::model::NodeNumber;
@@ -61,6 +61,7 @@ struct Memory {
     registry: Arc<Registry>,
     keys: Arc<KeyMemory>,
     window: Arc<PartitionWindow>,
+    outlines: Arc<Outlines>,
 }
 
 impl Running {
@@ -93,6 +94,7 @@ impl Running {
                 settings.partition_interval,
                 settings.past_partitions_max as usize,
             )),
+            outlines: Arc::default(),
         };
         let partitions = PartitionUpkeep {
             options: database.options.clone(),
@@ -127,6 +129,7 @@ impl Running {
         };
         let upkeep = MemoryUpkeep {
             registry: Arc::clone(&memory.registry),
+            outlines: Arc::clone(&memory.outlines),
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
             idle_after_s: u32::try_from(settings.idle_after.as_secs()).unwrap_or(u32::MAX),
@@ -252,6 +255,7 @@ fn build_api(
         appender: log.appender(),
         window: memory.window,
         keys: memory.keys,
+        outlines: memory.outlines,
         loader,
         clock,
         telemetry: Arc::clone(&telemetry),

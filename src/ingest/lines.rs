@@ -30,18 +30,18 @@ impl Ingest {
     /// that may be stored, and a retry finds them.
     pub async fn report_lines(
         &self,
-        body: &[u8],
+        body: impl AsRef<[u8]>,
         key: Option<&[u8]>,
     ) -> Result<Vec<u8>, IngestError> {
         let mut outcome = Outcome::default();
         let mut cursor = LineCursor::default();
-        while let Some(line) = cursor.next_line(body)? {
+        while let Some(line) = cursor.next_line(body.as_ref())? {
             outcome.lines += 1;
             if outcome.lines.is_multiple_of(LINES_PER_TURN) {
                 tokio::task::yield_now().await;
             }
             let key = key.map(|key| KeyDigest::new(key, line.number));
-            match self.log(&body[line.bytes], key).await {
+            match self.log(&body.as_ref()[line.bytes], key).await {
                 Ok(logged) => outcome.take(line.number, logged),
                 Err(error) if error.is_the_lines_own() => {
                     let reason = error.to_string();
@@ -50,6 +50,7 @@ impl Ingest {
                 Err(error) => return Err(error),
             }
         }
+        drop(body);
         if outcome.logged.is_empty() {
             return Err(outcome.nothing_taken());
         }

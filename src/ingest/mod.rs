@@ -7,7 +7,10 @@
 //! know HTTP and PostgreSQL: it meets the flush through the log alone.
 
 mod error;
+mod known;
 mod lines;
+mod outlines;
+mod record;
 mod rows;
 mod submit;
 mod workspace;
@@ -26,7 +29,8 @@ use crate::registry::{
 };
 use crate::telemetry::Telemetry;
 pub use error::IngestError;
-use submit::Step;
+pub use outlines::Outlines;
+use submit::{Attempt, Step};
 use workspace::WorkspacePool;
 
 /// Documents from this size on are decoded where blocking is allowed, so that one of them does
@@ -52,6 +56,8 @@ pub struct IngestParts {
     pub window: Arc<PartitionWindow>,
     /// The idempotency keys.
     pub keys: Arc<KeyMemory>,
+    /// The reports that are known but for their numbers.
+    pub outlines: Arc<Outlines>,
     /// The way to components that are not in memory.
     pub loader: ComponentLoader,
     /// What time it is.
@@ -91,13 +97,16 @@ impl Ingest {
 
     /// Takes the report in `document` and returns the body of the answer once it is synced.
     /// `key` is the client's idempotency key.
+    ///
+    /// The document is dropped as soon as it is in the log, for the sync is most of the time.
     pub async fn report(
         &self,
-        document: &[u8],
+        document: impl AsRef<[u8]>,
         key: Option<&[u8]>,
     ) -> Result<Vec<u8>, IngestError> {
         let key = key.map(|key| KeyDigest::new(key, 0));
-        let logged = self.log(document, key).await?;
+        let logged = self.log(document.as_ref(), key).await?;
+        drop(document);
         self.synced(logged).await
     }
 
@@ -167,9 +176,10 @@ impl Ingest {
         key: Option<(KeyDigest, BodyDigest)>,
         loaded: Option<LoadOutcome>,
     ) -> Result<Step, IngestError> {
+        let (parts, settings) = (&self.parts, &self.settings);
+        let attempt = Attempt { parts, settings, now: parts.clock.now(), document, key };
         let mut workspace = self.workspaces.take();
-        let step =
-            submit::submit(&self.parts, &self.settings, &mut workspace, document, key, loaded);
+        let step = attempt.submit(&mut workspace, loaded);
         self.workspaces.put(workspace);
         step
     }

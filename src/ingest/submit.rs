@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use super::rows::RowBuilder;
-use super::workspace::{REJECTED, Workspace};
+use super::record::{Record, Taken};
+use super::workspace::Workspace;
 use super::{IngestError, IngestParts, IngestSettings, Logged};
-use crate::log::entry;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
 use crate::model::{ComponentKey, Reject, RejectKind, SampleBatch, Timestamp};
 use crate::protocol::answer::{self, Accepted};
 use crate::protocol::{ComponentRef, ReportError};
 use crate::registry::{
     AdmittedSpan, BodyDigest, Component, ComponentState, Interned, KeyDigest, LastValue,
-    LoadOutcome, LookupKey, Placement,
+    LoadOutcome, LookupKey, Mark, PartitionWindow,
 };
 
 /// An answer longer than this is not kept with its key; the retry is told the numbers alone.
@@ -26,126 +25,98 @@ pub(super) enum Step {
     Load(LookupKey),
 }
 
-/// Decodes `document` and appends it as one record. `loaded` is what came of the load that an
-/// earlier attempt asked for.
-pub(super) fn submit(
-    parts: &IngestParts,
-    settings: &IngestSettings,
-    workspace: &mut Workspace,
-    document: &[u8],
-    key: Option<(KeyDigest, BodyDigest)>,
-    loaded: Option<LoadOutcome>,
-) -> Result<Step, IngestError> {
-    let now = parts.clock.now();
-    let Workspace { decoder, document: copy, entries, rows, payload, values, offsets_us } =
-        workspace;
-    copy.clear();
-    copy.extend_from_slice(document);
-    let decoded = decoder.decode(copy, now, &settings.decode)?;
-    let batch = decoded.batch;
-    if batch.samples.is_empty() {
-        return Err(nothing_taken(parts, batch));
-    }
-    let component = match find_component(parts, settings, decoded.component, loaded)? {
-        Found::Component(component) => component,
-        Found::Load(key) => return Ok(Step::Load(key)),
-    };
-    // Only now, so that a report which is refused anyway opens no past partition.
-    reject_outside_window(parts, batch, now);
-    let mut state = component.lock();
-    if state.is_evicted() {
-        // It left the registry a moment ago; loading puts it, or nothing, in its place.
-        return Ok(Step::Load(lookup_key(component.key())));
-    }
-    if loaded.is_some() {
-        // Whatever the load brought: what is still unknown is treated as new.
-        state.assume_complete();
-    }
-    let mut report =
-        Report { parts, component: &component, now, now_s: now.seconds(), payload, rows };
-    let mark = state.mark();
-    let Some(placed) = report.place(&mut state, batch, entries) else {
-        parts.registry.roll_back(&mut state, mark);
-        return Ok(Step::Load(lookup_key(component.key())));
-    };
-    if placed.taken == 0 {
-        return Err(nothing_taken(parts, batch));
-    }
-    report.encode_rows(values, offsets_us);
-    let answer = render_answer(&component, placed.taken, &batch.rejects);
-    if let Some((key, body)) = key {
-        let kept = if answer.len() <= KEPT_ANSWER_BYTES_MAX {
-            &answer
-        } else {
-            &render_answer(&component, placed.taken, &[])
-        };
-        entry::encode_key(
-            report.payload,
-            &entry::Key { key: key.bytes(), body_digest: *body.bytes(), answer: kept },
-        );
-    }
-    let appended = if report.payload.is_empty() {
-        parts.appender.barrier()
-    } else {
-        parts.appender.append(report.payload, report.rows.rows().len() as u32)
-    };
-    let ticket = match appended {
-        Ok(ticket) => ticket,
-        Err(error) => {
-            parts.registry.roll_back(&mut state, mark);
-            return Err(error.into());
+/// One attempt to bring a report into the log.
+pub(super) struct Attempt<'a> {
+    pub(super) parts: &'a IngestParts,
+    pub(super) settings: &'a IngestSettings,
+    pub(super) now: Timestamp,
+    pub(super) document: &'a [u8],
+    pub(super) key: Option<(KeyDigest, BodyDigest)>,
+}
+
+impl Attempt<'_> {
+    /// Reads the document and appends it as one record. `loaded` is what came of the load that an
+    /// earlier attempt asked for.
+    pub(super) fn submit(
+        &self,
+        workspace: &mut Workspace,
+        loaded: Option<LoadOutcome>,
+    ) -> Result<Step, IngestError> {
+        match self.take_known(workspace)? {
+            Some(logged) => Ok(Step::Logged(logged)),
+            None => self.decode(workspace, loaded),
         }
-    };
-    if placed.defined {
-        state.definitions_logged(ticket.position().advance(1));
-        parts.registry.mark_changed(&component);
     }
-    report.accept(&mut state, batch, entries, &placed.redefined);
-    drop(state);
-    component.touch(report.now_s);
-    count_rejects(parts, &batch.rejects);
-    let repeated = placed.repeated;
-    let rejects = std::mem::take(&mut batch.rejects);
-    Ok(Step::Logged(Logged { ticket, answer, stored: placed.taken - repeated, repeated, rejects }))
-}
 
-/// The report while it is placed and encoded.
-struct Report<'a> {
-    parts: &'a IngestParts,
-    component: &'a Arc<Component>,
-    now: Timestamp,
-    now_s: u32,
-    payload: &'a mut Vec<u8>,
-    rows: &'a mut RowBuilder,
-}
+    fn decode(
+        &self,
+        workspace: &mut Workspace,
+        loaded: Option<LoadOutcome>,
+    ) -> Result<Step, IngestError> {
+        let parts = self.parts;
+        let Workspace { decoder, document, record, .. } = workspace;
+        document.clear();
+        document.extend_from_slice(self.document);
+        let decoded = decoder.decode(document, self.now, &self.settings.decode)?;
+        let (named, batch) = (decoded.component, decoded.batch);
+        if batch.samples.is_empty() {
+            return Err(nothing_taken(parts, batch));
+        }
+        let component = match find_component(parts, self.settings, named, loaded)? {
+            Found::Component(component) => component,
+            Found::Load(key) => return Ok(Step::Load(key)),
+        };
+        // Only now, so that a report which is refused anyway opens no past partition.
+        reject_outside_window(&parts.window, batch, self.now);
+        let mut state = component.lock();
+        if state.is_evicted() {
+            // It left the registry a moment ago; loading puts it, or nothing, in its place.
+            return Ok(Step::Load(lookup_key(component.key())));
+        }
+        if loaded.is_some() {
+            // Whatever the load brought: what is still unknown is treated as new.
+            state.assume_complete();
+        }
+        let mark = state.mark();
+        let Some(redefined) = self.place(&component, &mut state, batch, record) else {
+            parts.registry.roll_back(&mut state, mark);
+            return Ok(Step::Load(lookup_key(component.key())));
+        };
+        if record.taken().is_empty() {
+            return Err(nothing_taken(parts, batch));
+        }
+        let mut logged = self.append(&component, &mut state, mark, record, &batch.rejects)?;
+        for (entry, nth) in redefined {
+            let definition = batch.series_of(&batch.samples[nth]);
+            state.change_metadata(entry, definition, self.now.seconds());
+        }
+        let known = if !record.defines() && self.is_worth_knowing(named, &component, batch) {
+            self.known(&component, &state, batch, record.taken())
+        } else {
+            None
+        };
+        drop(state);
+        if let Some(known) = known {
+            parts.outlines.learn(self.document, known);
+        }
+        logged.rejects = std::mem::take(&mut batch.rejects);
+        Ok(Step::Logged(logged))
+    }
 
-#[derive(Default)]
-struct Placed {
-    /// Samples taken, repeats included.
-    taken: usize,
-    repeated: usize,
-    /// The payload holds definitions.
-    defined: bool,
-    /// Entries with new metadata, each with the sample that brought it.
-    redefined: Vec<(usize, usize)>,
-}
-
-impl Report<'_> {
-    /// Finds a place for every sample, and writes new definitions to the payload; `None` when
-    /// the component must be loaded first.
+    /// Finds a place for every sample, and writes new definitions to the record; `None` when the
+    /// component must be loaded first. Returns the entries with new metadata, each with the
+    /// sample that brought it.
     fn place(
-        &mut self,
+        &self,
+        component: &Component,
         state: &mut ComponentState,
         batch: &mut SampleBatch,
-        entries: &mut Vec<u32>,
-    ) -> Option<Placed> {
-        self.payload.clear();
-        self.rows.clear();
-        entries.clear();
-        let mut placed = Placed::default();
+        record: &mut Record,
+    ) -> Option<Vec<(usize, usize)>> {
+        record.clear();
+        let mut redefined = Vec::new();
         if !state.is_announced() {
-            self.encode_component();
-            placed.defined = true;
+            record.define_component(component.key(), component.runtime_id(), self.now);
         }
         let SampleBatch { arena, samples, rejects } = batch;
         for (nth, sample) in samples.iter().enumerate() {
@@ -155,100 +126,99 @@ impl Report<'_> {
                 nth,
                 definition,
                 sample.identity_bytes as usize,
-                self.now_s,
+                self.now.seconds(),
             );
             let (entry, place) = match interned {
                 Interned::Known(entry, place) => (entry, place),
-                Interned::New(entry, place) | Interned::Redefined(entry, place) => {
-                    self.encode_series(place, definition);
-                    if matches!(interned, Interned::Redefined(..)) {
-                        placed.redefined.push((entry, nth));
-                    }
-                    placed.defined = true;
+                Interned::New(entry, place) => {
+                    record.define_series(component.key(), place, definition);
+                    (entry, place)
+                }
+                Interned::Redefined(entry, place) => {
+                    record.define_series(component.key(), place, definition);
+                    redefined.push((entry, nth));
                     (entry, place)
                 }
                 Interned::MaybeStored => return None,
                 Interned::NoRoom => {
-                    entries.push(REJECTED);
-                    rejects.push(self.no_room(sample.index));
+                    rejects.push(no_room(self.parts, sample.index));
                     continue;
                 }
             };
-            entries.push(entry as u32);
-            placed.taken += 1;
             let repeats_last = state.is_repeat(entry, sample.timestamp, sample.value);
-            if repeats_last || !self.rows.push(place, sample.timestamp, sample.value) {
-                placed.repeated += 1;
-            }
+            let sample = LastValue { timestamp: sample.timestamp, value: sample.value };
+            record.take(Taken { entry, sample }, place, repeats_last);
         }
-        Some(placed)
+        Some(redefined)
     }
 
-    /// Makes the samples the last values of their series, and new metadata theirs.
-    fn accept(
+    /// Appends the record to the log and makes its samples the last ones of their series; where
+    /// the log does not take it, puts the component back to `mark`.
+    pub(super) fn append(
         &self,
+        component: &Arc<Component>,
         state: &mut ComponentState,
-        batch: &SampleBatch,
-        entries: &[u32],
-        redefined: &[(usize, usize)],
-    ) {
-        for (sample, &entry) in batch.samples.iter().zip(entries) {
-            if entry != REJECTED {
-                let last = LastValue { timestamp: sample.timestamp, value: sample.value };
-                state.accept(entry as usize, last, self.now_s);
+        mark: Mark,
+        record: &mut Record,
+        rejects: &[Reject],
+    ) -> Result<Logged, IngestError> {
+        let (parts, now_s) = (self.parts, self.now.seconds());
+        let (taken, repeated) = (record.taken().len(), record.repeated());
+        record.encode_rows(self.now);
+        let answer = render_answer(component, taken, rejects);
+        if let Some((key, body)) = self.key {
+            if answer.len() <= KEPT_ANSWER_BYTES_MAX {
+                record.encode_key(key, body, &answer);
+            } else {
+                record.encode_key(key, body, &render_answer(component, taken, &[]));
             }
         }
-        for &(entry, nth) in redefined {
-            state.change_metadata(entry, batch.series_of(&batch.samples[nth]), self.now_s);
+        let appended = if record.payload().is_empty() {
+            parts.appender.barrier()
+        } else {
+            parts.appender.append(record.payload(), record.row_count())
+        };
+        let ticket = match appended {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                parts.registry.roll_back(state, mark);
+                return Err(error.into());
+            }
+        };
+        if record.defines() {
+            state.definitions_logged(ticket.position().advance(1));
+            parts.registry.mark_changed(component);
         }
-    }
-
-    fn encode_component(&mut self) {
-        let key = self.component.key();
-        entry::encode_component(
-            self.payload,
-            &entry::Component {
-                runtime_id: self.component.runtime_id(),
-                component_type: key.component_type(),
-                name: key.name(),
-                first_seen: self.now,
-            },
-        );
-    }
-
-    fn encode_series(&mut self, place: Placement, definition: &[u8]) {
-        let key = self.component.key();
-        entry::encode_series(
-            self.payload,
-            &entry::SeriesSlot {
-                group: place.group,
-                slot: place.slot,
-                component_type: key.component_type(),
-                name: key.name(),
-                definition,
-            },
-        );
-    }
-
-    fn encode_rows(&mut self, values: &mut Vec<f64>, offsets_us: &mut Vec<u32>) {
-        for row in self.rows.rows() {
-            let has_offsets = row.pack(values, offsets_us);
-            let head = entry::RowHead {
-                group: row.group(),
-                timestamp: row.timestamp(),
-                received_at: self.now,
-                present: row.present(),
-            };
-            entry::encode_row(self.payload, &head, values, has_offsets.then_some(offsets_us));
+        for taken in record.taken() {
+            state.accept(taken.entry, taken.sample, now_s);
         }
+        component.touch(now_s);
+        count_rejects(parts, rejects);
+        Ok(Logged { ticket, answer, stored: taken - repeated, repeated, rejects: Vec::new() })
+    }
+}
+
+/// Tells which timestamps are taken, remembering the span of the last one.
+pub(super) struct Admission<'a> {
+    window: &'a PartitionWindow,
+    now: Timestamp,
+    span: AdmittedSpan,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(window: &'a PartitionWindow, now: Timestamp) -> Self {
+        Self { window, now, span: AdmittedSpan::EMPTY }
     }
 
-    fn no_room(&self, index: u32) -> Reject {
-        let reason = format!(
-            "the server holds its limit of {} series; report fewer label values, or raise series-max",
-            self.parts.registry.series_max()
-        );
-        Reject { index, kind: RejectKind::SeriesLimit, reason }
+    /// Whether the partition of `timestamp` exists or may be made.
+    #[inline]
+    pub(super) fn admits(&mut self, timestamp: Timestamp) -> bool {
+        if self.span.contains(timestamp) {
+            return true;
+        }
+        let admitted = self.window.admit(timestamp, self.now);
+        self.span = admitted.unwrap_or(AdmittedSpan::EMPTY);
+        admitted.is_some()
     }
 }
 
@@ -301,30 +271,29 @@ fn lookup_key(key: &ComponentKey) -> LookupKey {
 }
 
 /// Moves the samples whose partition neither exists nor may be made to the rejects.
-fn reject_outside_window(parts: &IngestParts, batch: &mut SampleBatch, now: Timestamp) {
+fn reject_outside_window(window: &PartitionWindow, batch: &mut SampleBatch, now: Timestamp) {
     let SampleBatch { samples, rejects, .. } = batch;
-    let mut span = AdmittedSpan::EMPTY;
+    let mut admission = Admission::new(window, now);
     samples.retain(|sample| {
-        if span.contains(sample.timestamp) {
-            return true;
+        let admitted = admission.admits(sample.timestamp);
+        if !admitted {
+            let reason = format!(
+                "timestamp: it is older than what is kept, and {} past partitions exist already, \
+                 which is the limit; check the sender's clock, or raise past-partitions-max",
+                window.past_max()
+            );
+            rejects.push(Reject { index: sample.index, kind: RejectKind::Partition, reason });
         }
-        match parts.window.admit(sample.timestamp, now) {
-            Some(admitted) => {
-                span = admitted;
-                true
-            }
-            None => {
-                let reason = format!(
-                    "timestamp: it is older than what is kept, and {} past partitions exist \
-                     already, which is the limit; check the sender's clock, or raise \
-                     past-partitions-max",
-                    parts.window.past_max()
-                );
-                rejects.push(Reject { index: sample.index, kind: RejectKind::Partition, reason });
-                false
-            }
-        }
+        admitted
     });
+}
+
+fn no_room(parts: &IngestParts, index: u32) -> Reject {
+    let reason = format!(
+        "the server holds its limit of {} series; report fewer label values, or raise series-max",
+        parts.registry.series_max()
+    );
+    Reject { index, kind: RejectKind::SeriesLimit, reason }
 }
 
 fn nothing_taken(parts: &IngestParts, batch: &SampleBatch) -> IngestError {

@@ -41,6 +41,7 @@ impl Bench {
             appender: log.appender(),
             window: Arc::new(PartitionWindow::new(PartitionInterval::Day, 1)),
             keys: Arc::default(),
+            outlines: Arc::default(),
             loader: ComponentLoader::new(1).0,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             telemetry,

@@ -7,6 +7,7 @@ use tokio::task::block_in_place;
 
 use super::Turns;
 use crate::clock::Clock;
+use crate::ingest::Outlines;
 use crate::log::{Disk, Identity, Progress};
 use crate::registry::Registry;
 use crate::shutdown::Stop;
@@ -18,6 +19,8 @@ const PERIOD: Duration = Duration::from_secs(60);
 pub struct MemoryUpkeep {
     /// What is looked through.
     pub registry: Arc<Registry>,
+    /// The reports that are known, looked through as well.
+    pub outlines: Arc<Outlines>,
     /// What is in PostgreSQL and may be forgotten.
     pub progress: Arc<Progress>,
     /// What time it is.
@@ -42,6 +45,7 @@ impl MemoryUpkeep {
 
     fn maintain(&mut self) {
         let before_s = self.clock.now().seconds().saturating_sub(self.idle_after_s);
+        self.outlines.forget_idle(before_s);
         let gone = self.registry.evict_idle(before_s, self.progress.flushed());
         if gone > 0 {
             tracing::info!(series = gone, "idle series left the memory");

@@ -15,4 +15,7 @@ pub mod report;
 pub mod timestamp;
 
 pub use compression::{DecompressError, Encoding, UnsupportedEncoding, decompress};
-pub use report::{ComponentRef, DecodeSettings, DecodedReport, ReportDecoder, ReportError};
+pub use report::{
+    ComponentRef, DecodeSettings, DecodedReport, OUTLINE_DOCUMENT_BYTES_MAX, Outline, Reading,
+    ReportDecoder, ReportError,
+};

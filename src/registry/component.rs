@@ -296,7 +296,14 @@ impl ComponentState {
         gone
     }
 
-    fn placement(&self, at: usize) -> Placement {
+    /// Whether the entry is of the series that `definition` is, metadata included.
+    pub fn defines(&self, entry: usize, definition: &[u8]) -> bool {
+        self.table.view(entry).definition == definition
+    }
+
+    /// Where the samples of an entry are stored.
+    #[inline]
+    pub fn placement(&self, at: usize) -> Placement {
         let (group, slot) = self.table.placement(at);
         Placement { group, slot }
     }

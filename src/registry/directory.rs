@@ -236,7 +236,8 @@ impl Registry {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Component>>> {
-        &self.by_name[(hash >> 57) as usize % SHARDS]
+        // From the middle: the table itself tells its entries apart by both ends of the hash.
+        &self.by_name[(hash >> 32) as usize % SHARDS]
     }
 }
 

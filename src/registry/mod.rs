@@ -15,7 +15,7 @@ mod lookup;
 mod series_table;
 mod window;
 
-pub use component::{Component, ComponentState, Interned, Placement};
+pub use component::{Component, ComponentState, Interned, Mark, Placement};
 pub use directory::{Registry, RegistrySettings};
 pub use groups::GroupIds;
 pub use keys::{BodyDigest, KEY_BYTES_MAX, KeyDigest, KeyMemory, KeyState};

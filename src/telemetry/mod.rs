@@ -33,6 +33,8 @@ pub struct Telemetry {
 pub struct IngestInstruments {
     /// Reports that were acknowledged.
     pub reports: IntCounter,
+    /// Reports that were read by an outline, without a parser.
+    pub reports_by_outline: IntCounter,
     /// Samples that were acknowledged and stored.
     pub samples: IntCounter,
     /// Samples that were acknowledged as a client's repeat and not stored again.
@@ -104,6 +106,10 @@ impl Telemetry {
             make.counters("samples_rejected_total", "Samples rejected, by reason.", "reason");
         let ingest = IngestInstruments {
             reports: make.counter("reports_total", "Reports acknowledged."),
+            reports_by_outline: make.counter(
+                "reports_by_outline_total",
+                "Reports that were like an earlier one but for their numbers, and not parsed.",
+            ),
             samples: make.counter("samples_total", "Samples acknowledged and stored."),
             samples_repeated: make.counter(
                 "samples_repeated_total",

@@ -82,6 +82,7 @@ impl Process {
             appender: log.appender(),
             window,
             keys,
+            outlines: Arc::default(),
             loader,
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             telemetry: Arc::clone(&telemetry),

@@ -18,6 +18,7 @@ mod fault;
 mod labels;
 mod metric;
 mod moment;
+mod outline;
 mod tape;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use error::ReportError;
 use labels::LabelRoom;
 use metric::{Bounds, MetricReader};
 use moment::MomentReader;
+pub use outline::{OUTLINE_DOCUMENT_BYTES_MAX, Outline, Reading};
 use tape::{Json, Values};
 
 /// How deep a document may be nested. A report needs four levels; the rest is for fields that

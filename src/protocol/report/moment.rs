@@ -33,17 +33,24 @@ impl<'r, 'a> MomentReader<'r, 'a> {
             return Ok(self.now);
         };
         let number = match json.head() {
-            Node::String(text) => return self.read_text(text),
-            Node::Static(StaticNode::I64(number)) => timestamp::from_integer(number.into()),
-            Node::Static(StaticNode::U64(number)) => timestamp::from_integer(number.into()),
+            Node::String(text) => return self.text(text),
+            Node::Static(StaticNode::I64(number)) => return self.integer(number.into()),
+            Node::Static(StaticNode::U64(number)) => return self.integer(number.into()),
             Node::Static(StaticNode::F64(number)) => timestamp::from_float(number),
             _ => return Err(Fault::WrongType { field: Field::Timestamp, found: json.kind() }),
         };
         self.not_future(number.map_err(|why| Fault::TimestampNumber { why })?)
     }
 
+    /// The timestamp that `number` is.
+    pub(super) fn integer(&self, number: i128) -> Result<Timestamp, Fault<'a>> {
+        let timestamp = timestamp::from_integer(number);
+        self.not_future(timestamp.map_err(|why| Fault::TimestampNumber { why })?)
+    }
+
+    /// The timestamp that `text` is.
     #[inline]
-    fn read_text(&mut self, text: &'a str) -> Result<Timestamp, Fault<'a>> {
+    pub(super) fn text(&mut self, text: &'a str) -> Result<Timestamp, Fault<'a>> {
         if let Some((last, timestamp)) = self.last
             && last == text
         {

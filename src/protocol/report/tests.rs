@@ -4,6 +4,7 @@ mod against_a_model;
 mod corpus;
 mod envelope;
 mod metric;
+mod outline;
 
 use crate::model::{RejectKind, SeriesDefinition, Timestamp};
 
