@@ -23,9 +23,18 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Counts bytes that the body became by decompression.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        self.share.grow(bytes)
+    /// Puts what the body became by decompression in its place. Both have been in memory for a
+    /// moment, so both count until this is dropped.
+    pub(super) fn replace(&mut self, plain: Vec<u8>) -> Result<(), BodyError> {
+        self.share.grow(plain.len())?;
+        self.bytes = plain.into();
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Received {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::api::Api;
+use super::head_timer::HeadTimer;
 use crate::shutdown::Stop;
 
 /// Headers of one request.
@@ -26,18 +27,30 @@ pub(super) async fn serve(stream: TcpStream, api: Arc<Api>, keep_alive: Duration
         return;
     }
     let handle = service_fn(|request| async { Ok::<_, Infallible>(api.handle(request).await) });
+    let timer = HeadTimer::new();
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer.clone())
         .header_read_timeout(keep_alive)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
+        // Otherwise hyper makes ready to read on while a request is worked on, only to see the client
+        // leave; and since that request's bytes are still in its buffer, it takes a new one, for
+        // each request. A client that leaves is seen when the answer is written.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), handle);
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut due = pin!(timer.due(keep_alive));
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => break ended,
+            // The next turn polls the connection, which ends itself.
+            () = due.as_mut() => due.set(timer.due(keep_alive)),
+            () = stop.requested(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
     };
     if let Err(error) = ended {

@@ -8,6 +8,7 @@
 mod api;
 mod body;
 mod connection;
+mod head_timer;
 mod reading;
 mod reply;
 mod report;

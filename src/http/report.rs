@@ -80,18 +80,14 @@ async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec
     let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
         .await
         .map_err(|error| not_received(&error))?;
-    let plain;
-    let document: &[u8] = if encoding == Encoding::Identity {
-        &received.bytes
-    } else {
-        plain = inflate(encoding, &received.bytes, limit)?;
-        received.grow(plain.len()).map_err(|error| not_received(&error))?;
-        &plain
-    };
+    if encoding != Encoding::Identity {
+        let plain = inflate(encoding, &received.bytes, limit)?;
+        received.replace(plain).map_err(|error| not_received(&error))?;
+    }
     let ingest = &api.parts.ingest;
     let answer = match format {
-        Format::Json => ingest.report(document, key).await,
-        Format::Lines => ingest.report_lines(document, key).await,
+        Format::Json => ingest.report(received, key).await,
+        Format::Lines => ingest.report_lines(received, key).await,
     };
     answer.map_err(refused)
 }
