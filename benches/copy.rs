@@ -8,18 +8,17 @@ use noetl_metrics::postgres::copy::{CopyBuffer, NO_OFFSETS, RowHead};
 
 const ROWS: u64 = 10_000;
 
-/// Batches of 10,000 rows into one buffer, as the flush fills it: rows of 10 and of 50 values,
-/// the latter also with offsets and with every second slot absent.
+/// Batches of 10,000 rows of as many groups in no order, as the flush gets them: rows of 10 and of
+/// 50 values, the latter also with offsets and with every second slot absent.
 fn copy(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("copy");
     let mut bench = |name: &str, present: u64, offsets: bool| {
         let samples = u64::from(present.count_ones());
         let values: Vec<f64> = (0..samples).map(|n| n as f64).collect();
-        let mut buffer = CopyBuffer::new();
         group.throughput(Throughput::Elements(ROWS * samples));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                buffer.clear();
+                let mut buffer = CopyBuffer::new();
                 for row in 0..ROWS {
                     let values = black_box(&values).iter().copied();
                     if offsets {
@@ -42,7 +41,7 @@ fn copy(criterion: &mut Criterion) {
 fn head(row: u64) -> RowHead {
     let node = NodeNumber::new(0).expect("0 is a node number");
     RowHead {
-        group: GroupId::new(node, row),
+        group: GroupId::new(node, row * 7919 % ROWS),
         ts: Timestamp::MIN,
         received_at: Timestamp::MIN,
         report: ReportId::new(node, LogPosition::new(row)),

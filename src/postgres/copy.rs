@@ -47,11 +47,12 @@ pub const NO_OFFSETS: Option<Empty<u32>> = None;
 
 /// Rows on their way to one partition.
 ///
-/// Grows with what is pushed and keeps its memory for the next batch; the caller bounds a batch.
+/// Grows with what is pushed; the caller bounds a batch.
 #[derive(Debug)]
 pub struct CopyBuffer {
     bytes: Vec<u8>,
-    rows: u64,
+    /// Per row its group and where it begins in `bytes`.
+    rows: Vec<(GroupId, u32)>,
     samples: u64,
     finished: bool,
 }
@@ -59,15 +60,15 @@ pub struct CopyBuffer {
 impl CopyBuffer {
     /// No rows yet.
     pub fn new() -> Self {
-        Self { bytes: HEADER.to_vec(), rows: 0, samples: 0, finished: false }
+        Self { bytes: HEADER.to_vec(), rows: Vec::new(), samples: 0, finished: false }
     }
 
     /// Appends one row.
     ///
     /// Bit `n` of `present` says that slot `n` has a value; `values` yields one per bit set, in
     /// ascending order of slots, and so does `offsets` (microseconds after `ts`, below
-    /// 1,000,000; [`NO_OFFSETS`] when all are 0). Panics when either ends too early, and after
-    /// [`CopyBuffer::finish`].
+    /// 1,000,000; [`NO_OFFSETS`] when all are 0). Panics when either ends too early, after
+    /// [`CopyBuffer::finish`], and when the rows before fill 4 GiB.
     pub fn push(
         &mut self,
         head: RowHead,
@@ -75,7 +76,9 @@ impl CopyBuffer {
         values: impl IntoIterator<Item = f64>,
         offsets: Option<impl IntoIterator<Item = u32>>,
     ) {
-        assert!(!self.finished, "a finished buffer is cleared before rows are pushed");
+        assert!(!self.finished, "rows are pushed before the data is finished");
+        let start = u32::try_from(self.bytes.len()).expect("a batch is bounded far below 4 GiB");
+        self.rows.push((head.group, start));
         self.bytes.reserve(ROW_BYTES_MAX);
         self.bytes.extend_from_slice(&6_i16.to_be_bytes());
         self.int8(head.group.get());
@@ -87,13 +90,12 @@ impl CopyBuffer {
             Some(offsets) => self.array(INT4, present, offsets.into_iter().map(u32::to_be_bytes)),
             None => self.bytes.extend_from_slice(&NULL),
         }
-        self.rows += 1;
         self.samples += u64::from(present.count_ones());
     }
 
     /// Rows pushed.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.rows.len() as u64
     }
 
     /// Values in them.
@@ -103,7 +105,7 @@ impl CopyBuffer {
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.rows.is_empty()
     }
 
     /// What COPY takes; complete after [`CopyBuffer::finish`].
@@ -111,20 +113,40 @@ impl CopyBuffer {
         &self.bytes
     }
 
-    /// Ends the data. Further calls do nothing.
+    /// Sorts the rows by group, those of one group in the order in which they came, and ends the
+    /// data. Further calls do nothing.
+    ///
+    /// The index of a partition begins with the group: rows in its order touch each of its pages
+    /// once, and rows in the order of their arrival touch one at random each.
     pub fn finish(&mut self) {
-        if !self.finished {
-            self.bytes.extend_from_slice(&TRAILER);
-            self.finished = true;
+        if self.finished {
+            return;
         }
+        self.finished = true;
+        let in_order = self.rows.is_sorted_by_key(|(group, _)| *group);
+        if !in_order {
+            self.sort();
+        }
+        self.bytes.extend_from_slice(&TRAILER);
     }
 
-    /// Drops the rows and keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.truncate(HEADER.len());
-        self.rows = 0;
-        self.samples = 0;
-        self.finished = false;
+    fn sort(&mut self) {
+        // A row ends where the next one begins.
+        let starts = self.rows.iter().map(|(_, start)| *start as usize);
+        let ends = starts.clone().skip(1).chain([self.bytes.len()]);
+        let mut rows: Vec<_> = self
+            .rows
+            .iter()
+            .zip(starts.zip(ends))
+            .map(|((group, _), (start, end))| (*group, start, end))
+            .collect();
+        rows.sort_unstable();
+        let mut sorted = Vec::with_capacity(self.bytes.len() + TRAILER.len());
+        sorted.extend_from_slice(HEADER);
+        for (_, start, end) in rows {
+            sorted.extend_from_slice(&self.bytes[start..end]);
+        }
+        self.bytes = sorted;
     }
 
     fn int8(&mut self, value: i64) {

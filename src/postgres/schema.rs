@@ -209,7 +209,7 @@ mod tests {
                 .fetch_all(&mut conn)
                 .await
                 .unwrap();
-        assert_eq!(first, [(1, true)]);
+        assert_eq!(first, [(1, true), (2, true)]);
         assert_eq!(first, second);
     }
 

@@ -66,24 +66,34 @@ fn nan_keeps_its_bits() {
 }
 
 #[test]
-fn a_cleared_buffer_starts_again() {
-    let mut buffer = CopyBuffer::new();
-    assert!(buffer.is_empty());
-    for position in 0..100 {
-        buffer.push(head(position), 0b11, [1.0, 2.0], NO_OFFSETS);
-    }
-    assert_eq!((buffer.rows(), buffer.samples()), (100, 200));
-    buffer.finish();
-    buffer.finish();
-    let first = buffer.bytes().to_vec();
-    assert_eq!(Decoder::new(&first).rows().len(), 100);
-    buffer.clear();
-    assert!(buffer.is_empty());
-    for position in 0..100 {
-        buffer.push(head(position), 0b11, [1.0, 2.0], NO_OFFSETS);
-    }
-    buffer.finish();
-    assert_eq!(buffer.bytes(), first);
+fn finished_rows_stand_by_group_and_in_their_order_within_one() {
+    let check = |groups: &[u64], expected: &[(i64, i64)]| {
+        let mut buffer = CopyBuffer::new();
+        assert!(buffer.is_empty());
+        for (position, &group) in (0..).zip(groups) {
+            let group = GroupId::new(NodeNumber::new(0).unwrap(), group);
+            // Rows of different lengths.
+            let present = (1 << (position % 3 + 1)) - 1;
+            buffer.push(RowHead { group, ..head(position) }, present, [1.0, 2.0, 3.0], NO_OFFSETS);
+        }
+        assert_eq!(buffer.rows(), groups.len() as u64);
+        buffer.finish();
+        let bytes = buffer.bytes().to_vec();
+        buffer.finish();
+        assert_eq!(buffer.bytes(), bytes, "a second time changes nothing");
+        let rows = Decoder::new(&bytes).rows();
+        let found: Vec<_> =
+            rows.iter().map(|row| (row.integers[0], row.integers[3] & 0xFFFF)).collect();
+        assert_eq!(found, expected, "{groups:?}");
+        for row in &rows {
+            let position = row.integers[3] & 0xFFFF;
+            assert_eq!(i64::try_from(row.values.len()), Ok(position % 3 + 1));
+        }
+    };
+    check(&[], &[]);
+    check(&[7], &[(7, 0)]);
+    check(&[1, 1, 2], &[(1, 0), (1, 1), (2, 2)]);
+    check(&[2, 1, 2, 1, 3], &[(1, 1), (1, 3), (2, 0), (2, 2), (3, 4)]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
+use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::{CHUNK_ROWS, DefinitionError, SeriesSlotDefinition, runtime_ids};
@@ -31,9 +33,16 @@ pub async fn upsert_series(
         .chunk_by(|&a, &b| series[a].fingerprint == series[b].fingerprint)
         .filter_map(|same| same.last().map(|&at| &series[at]))
         .collect();
+    // Most are new. All that are, are inserted before any other is touched: both rounds go by
+    // fingerprint, and so nobody waits for a row of the first round while holding one of the second.
     let mut ids = HashMap::with_capacity(distinct.len());
     for chunk in distinct.chunks(CHUNK_ROWS) {
-        upsert_series_rows(conn, chunk, &mut ids).await?;
+        insert_series_rows(conn, chunk, &mut ids).await?;
+    }
+    let mut known = distinct;
+    known.retain(|row| !ids.contains_key(&row.fingerprint));
+    for chunk in known.chunks(CHUNK_ROWS) {
+        update_series_rows(conn, chunk, &mut ids).await?;
     }
     let mut slots: Vec<SlotRow> = definitions
         .iter()
@@ -129,47 +138,71 @@ fn labels_json(series: &SeriesDefinition<'_>) -> String {
     String::from_utf8(json).expect("JSON is UTF-8")
 }
 
-/// Upserts rows in ascending order of their fingerprints and adds their ids to `ids`.
-///
-/// The update is unconditional: only then does the statement answer with rows that are there
-/// already, and a definition is rare.
-async fn upsert_series_rows(
+/// Inserts the rows that are missing, in ascending order of their fingerprints, and adds their ids
+/// to `ids`.
+async fn insert_series_rows(
     conn: &mut PgConnection,
     rows: &[&SeriesRow<'_>],
     ids: &mut HashMap<Uuid, i64>,
 ) -> Result<(), DefinitionError> {
-    let each = || rows.iter();
-    let upserted: Vec<(Uuid, i64, bool)> = sqlx::query_as(
-        "WITH new AS (
-            SELECT fingerprint, runtime_id, name, type, labels::jsonb AS labels, help, unit
-              FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[],
-                          $7::text[])
-                   AS new (fingerprint, runtime_id, name, type, labels, help, unit)
-         ), upserted AS (
-            INSERT INTO noetl.series AS s
-                   (fingerprint, runtime_id, metric_name, metric_type, labels, help_text, unit)
-            SELECT * FROM new ORDER BY fingerprint
-            ON CONFLICT (fingerprint) DO UPDATE
-               SET metric_type = excluded.metric_type,
-                   help_text = excluded.help_text,
-                   unit = excluded.unit
-            RETURNING s.fingerprint, s.series_id, s.runtime_id, s.metric_name, s.labels
-         )
-         SELECT fingerprint, series_id,
-                (upserted.runtime_id, metric_name, upserted.labels)
-                    = (new.runtime_id, new.name, new.labels)
-           FROM upserted JOIN new USING (fingerprint)",
+    let inserted: Vec<(Uuid, i64)> = bind_rows(
+        sqlx::query_as(
+            "INSERT INTO noetl.series
+                    (fingerprint, runtime_id, metric_name, metric_type, labels, help_text, unit)
+             SELECT fingerprint, runtime_id, name, type, labels::jsonb, help, unit
+               FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[],
+                           $7::text[])
+                    AS new (fingerprint, runtime_id, name, type, labels, help, unit)
+              ORDER BY fingerprint
+             ON CONFLICT (fingerprint) DO NOTHING
+             RETURNING fingerprint, series_id",
+        ),
+        rows,
     )
-    .bind(each().map(|row| row.fingerprint).collect::<Vec<_>>())
-    .bind(each().map(|row| row.runtime_id.get()).collect::<Vec<_>>())
-    .bind(each().map(|row| row.series.name()).collect::<Vec<_>>())
-    .bind(each().map(|row| row.series.metric_type().as_str()).collect::<Vec<_>>())
-    .bind(each().map(|row| row.labels.as_str()).collect::<Vec<_>>())
-    .bind(each().map(|row| row.series.help()).collect::<Vec<_>>())
-    .bind(each().map(|row| row.series.unit()).collect::<Vec<_>>())
     .fetch_all(conn)
     .await
-    .doing("upsert series")?;
+    .doing("insert series")?;
+    ids.extend(inserted);
+    Ok(())
+}
+
+/// Brings type, help text and unit of rows that are there up to date, in ascending order of their
+/// fingerprints, and adds their ids to `ids`.
+///
+/// An upsert, for one may have been deleted meanwhile. The update is unconditional: only then does
+/// the statement answer with every row, and a repeated definition is rare.
+async fn update_series_rows(
+    conn: &mut PgConnection,
+    rows: &[&SeriesRow<'_>],
+    ids: &mut HashMap<Uuid, i64>,
+) -> Result<(), DefinitionError> {
+    let upserted: Vec<(Uuid, i64, bool)> = bind_rows(
+        sqlx::query_as(
+            "WITH new AS (
+                SELECT fingerprint, runtime_id, name, type, labels::jsonb AS labels, help, unit
+                  FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::text[], $5::text[],
+                              $6::text[], $7::text[])
+                       AS new (fingerprint, runtime_id, name, type, labels, help, unit)
+             ), upserted AS (
+                INSERT INTO noetl.series AS s
+                       (fingerprint, runtime_id, metric_name, metric_type, labels, help_text, unit)
+                SELECT * FROM new ORDER BY fingerprint
+                ON CONFLICT (fingerprint) DO UPDATE
+                   SET metric_type = excluded.metric_type,
+                       help_text = excluded.help_text,
+                       unit = excluded.unit
+                RETURNING s.fingerprint, s.series_id, s.runtime_id, s.metric_name, s.labels
+             )
+             SELECT fingerprint, series_id,
+                    (upserted.runtime_id, metric_name, upserted.labels)
+                        = (new.runtime_id, new.name, new.labels)
+               FROM upserted JOIN new USING (fingerprint)",
+        ),
+        rows,
+    )
+    .fetch_all(conn)
+    .await
+    .doing("update series")?;
     for (fingerprint, series_id, same) in upserted {
         if !same {
             return Err(DefinitionError::SeriesAltered { series_id });
@@ -177,6 +210,22 @@ async fn upsert_series_rows(
         ids.insert(fingerprint, series_id);
     }
     Ok(())
+}
+
+/// Binds one array per column.
+fn bind_rows<'q, O>(
+    query: QueryAs<'q, Postgres, O, PgArguments>,
+    rows: &[&'q SeriesRow<'_>],
+) -> QueryAs<'q, Postgres, O, PgArguments> {
+    let each = || rows.iter();
+    query
+        .bind(each().map(|row| row.fingerprint).collect::<Vec<_>>())
+        .bind(each().map(|row| row.runtime_id.get()).collect::<Vec<_>>())
+        .bind(each().map(|row| row.series.name()).collect::<Vec<_>>())
+        .bind(each().map(|row| row.series.metric_type().as_str()).collect::<Vec<_>>())
+        .bind(each().map(|row| row.labels.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|row| row.series.help()).collect::<Vec<_>>())
+        .bind(each().map(|row| row.series.unit()).collect::<Vec<_>>())
 }
 
 /// One row of `noetl.series_slot`.
