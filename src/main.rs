@@ -47,11 +47,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let settings = config.settings();
     app::init_logging(settings);
+    // Fewer threads than cores wake each other less, and the other cores are not idle.
+    let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    let threads = settings.worker_threads.map_or_else(half, usize::from);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = settings.worker_threads {
-        runtime.worker_threads(usize::from(threads));
-    }
-    let runtime = runtime.enable_all().build().context("start the runtime")?;
+    let runtime =
+        runtime.worker_threads(threads).enable_all().build().context("start the runtime")?;
     let drained = runtime.block_on(app::serve(settings))?;
     if drained.rows_left > 0 {
         complain(&format!(

@@ -117,7 +117,8 @@ settings! {
         server_name: Option<String> = "server-name", "auto", NAME_OR_AUTO;
         /// The time zone of timestamps that come without one. `system` is the host's zone.
         time_zone: Option<TimeZone> = "time-zone", "system", TIME_ZONE;
-        /// Threads that serve requests. `auto` is one per core.
+        /// Threads that serve requests. `auto` is half of the cores, at least one: PostgreSQL, the
+        /// log and the batcher use the others.
         worker_threads: Option<u16> = "worker-threads", "auto", THREADS_OR_AUTO;
         /// How log lines look: `human` or `json`.
         log_format: LogFormat = "log-format", "human", LOG_FORMAT;
