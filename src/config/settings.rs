@@ -149,7 +149,7 @@ settings! {
     "Write-ahead log" {
         /// Size of one segment of the log.
         log_segment_bytes: u64 = "log-segment-bytes", "128MiB", bytes().between("1MiB", "4GiB");
-        /// Disk space for the log. Reports are refused with 429 while it is used up, which happens
+        /// Disk space for the log, kept idempotency keys included. Reports are refused with 429 while it is used up, which happens
         /// only when PostgreSQL stays away or behind.
         log_budget_bytes: u64 = "log-budget-bytes", "8GiB", bytes().between("4MiB", "64TiB");
     }

@@ -14,7 +14,7 @@ use super::reply::{self, Refusal, Reply};
 use crate::ingest::IngestError;
 use crate::log::AppendError;
 use crate::protocol::{Encoding, decompress};
-use crate::registry::KEY_BYTES_MAX;
+use crate::registry::CLIENT_KEY_BYTES_MAX;
 
 /// Bodies from this size on are decompressed where blocking is allowed.
 const BLOCKING_BYTES: usize = 64 << 10;
@@ -127,8 +127,9 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.as_bytes();
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        let detail = format!("Idempotency-Key has {} bytes; send 1 to {KEY_BYTES_MAX}", key.len());
+    if key.is_empty() || key.len() > CLIENT_KEY_BYTES_MAX {
+        let detail =
+            format!("Idempotency-Key has {} bytes; send 1 to {CLIENT_KEY_BYTES_MAX}", key.len());
         return Err(Box::new(reply::error(
             StatusCode::BAD_REQUEST,
             "invalid_idempotency_key",

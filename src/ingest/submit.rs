@@ -81,7 +81,12 @@ pub(super) fn submit(
         };
         entry::encode_key(
             report.payload,
-            &entry::Key { key: key.bytes(), body_digest: *body.bytes(), answer: kept },
+            &entry::Key {
+                received_at: now,
+                key: key.bytes(),
+                body_digest: *body.bytes(),
+                answer: kept,
+            },
         );
     }
     let appended = if report.payload.is_empty() {
