@@ -8,6 +8,7 @@
 mod database;
 mod drain;
 mod logging;
+pub mod quarantine;
 mod start;
 
 use std::io::{self, Write};

@@ -3,7 +3,7 @@
 //! Bounded by count, by age and by the bytes of the answers. The keys also stand in the log, so
 //! that recovery fills this memory again.
 //!
-//! A million keys take about 70 bytes each, for most of a worker's answers are the same and are
+//! A million keys take about 80 bytes each, for most of a worker's answers are the same and are
 //! kept once.
 
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -23,6 +23,7 @@ mod durability;
 mod external;
 mod prometheus;
 mod python_worker;
+mod quarantine;
 mod query;
 mod report;
 
