@@ -8,6 +8,7 @@
 mod database;
 mod drain;
 mod logging;
+mod open_files;
 pub mod quarantine;
 mod start;
 

@@ -186,11 +186,15 @@ settings! {
         /// used up.
         in_flight_bytes_max: usize =
             "in-flight-bytes-max", "256MiB", bytes().between("1KiB", "1TiB");
-        /// Time for which a connection may be idle, or its request's header incomplete. Set it to
-        /// at least twice the interval at which workers report, or each report opens a connection.
+        /// Time for which a connection may be idle. Set it to at least twice the interval at which
+        /// workers report, or each report opens a connection.
         keep_alive: Duration = "keep-alive", "150s", DURATION.between("1s", "1d");
+        /// Time in which the rest of a request's header must come once it has begun.
+        head_timeout: Duration = "head-timeout", "10s", DURATION.between("100ms", "1h");
         /// Time in which a request's whole body must have come.
         body_timeout: Duration = "body-timeout", "30s", DURATION.between("100ms", "1h");
+        /// Time in which a client must take an answer that it does not take at once.
+        answer_timeout: Duration = "answer-timeout", "1m", DURATION.between("100ms", "1h");
         /// Time that a stopping server takes to finish requests and flush. What is left then
         /// stays in the log for the next start.
         drain_timeout: Duration = "drain-timeout", "30s", DURATION.between("100ms", "1h");

@@ -11,6 +11,7 @@ use tokio::task::block_in_place;
 use super::api::Api;
 use super::body::{self, BodyError};
 use super::reply::{self, Refusal, Reply};
+use super::retry_after::retry_after_s;
 use crate::ingest::IngestError;
 use crate::log::AppendError;
 use crate::protocol::{Encoding, decompress};
@@ -69,7 +70,7 @@ fn admit(api: &Api) -> Result<(), Refusal> {
             "the server is stopping; try another one, or again once it is back",
         )));
     }
-    api.parts.ingest.admit().map_err(refused)
+    api.parts.ingest.admit().map_err(|error| refused(api, error))
 }
 
 async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
@@ -93,7 +94,7 @@ async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec
         Format::Json => ingest.report(document, key).await,
         Format::Lines => ingest.report_lines(document, key).await,
     };
-    answer.map_err(refused)
+    answer.map_err(|error| refused(api, error))
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
@@ -176,7 +177,7 @@ fn not_received(error: &BodyError) -> Refusal {
 
 /// The status of an error is part of the contract: what is the client's mistake is a 4xx and
 /// final, what passes is 429 or 503 and says when to come back.
-fn refused(error: IngestError) -> Refusal {
+fn refused(api: &Api, error: IngestError) -> Refusal {
     let (code, detail) = (error.code(), error.to_string());
     let busy = StatusCode::TOO_MANY_REQUESTS;
     let away = StatusCode::SERVICE_UNAVAILABLE;
@@ -194,7 +195,10 @@ fn refused(error: IngestError) -> Refusal {
         IngestError::RegistryAway(_) => reply::retry(away, 5, code, &detail),
         IngestError::Unsynced(_) => reply::retry(away, 30, code, &detail),
         IngestError::Log(log) => match log {
-            AppendError::OverBudget { .. } => reply::retry(busy, 5, code, &detail),
+            AppendError::OverBudget { .. } => {
+                let wait_s = retry_after_s(api.parts.progress.drain(), api.spread.next());
+                reply::retry(busy, wait_s, code, &detail)
+            }
             AppendError::StagingFull => reply::retry(busy, 1, code, &detail),
             AppendError::TooLarge { .. } => {
                 reply::error(StatusCode::PAYLOAD_TOO_LARGE, code, &detail)

@@ -88,6 +88,9 @@ impl Preparer {
             self.keep_keys(&segment)?;
             self.retire(segment)?;
         }
+        if let Some(position) = self.catalog.release_at() {
+            self.progress.set_release_at(position);
+        }
         while self.spares.count() < SPARES_KEPT {
             let bytes = self.catalog.bytes() + self.keys.bytes() + self.settings.segment_bytes;
             if bytes > self.settings.budget_bytes {

@@ -26,6 +26,7 @@ mod python_worker;
 mod quarantine;
 mod query;
 mod report;
+mod slow_clients;
 
 // The project.
 mod layers;
