@@ -8,9 +8,10 @@ mod disk;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use disk::MemoryDisk;
-use noetl_metrics::log::{Log, LogSettings, Record};
+use noetl_metrics::log::{AppendError, Log, LogSettings, Record, Ticket};
 use noetl_metrics::telemetry::Telemetry;
 
 const SETTINGS: LogSettings = LogSettings {
@@ -43,7 +44,7 @@ pub(super) fn run(edits: &[u8]) {
     let Some((log, read)) = open(&disk) else { return };
     assert!(sound.records.starts_with(&read), "a record was read that was never written");
     // It goes on behind what it found, and has all of it at the next start.
-    let ticket = log.appender().append(b"more", 1).expect("an open log takes records");
+    let ticket = append(&log, b"more", 1);
     let position = ticket.position().get();
     ticket.wait_blocking().expect("memory is synced");
     log.close().expect("memory is synced");
@@ -61,13 +62,7 @@ fn make() -> Sound {
     for n in 0..18_u8 {
         let payload = vec![n; 100 + 230 * usize::from(n % 9)];
         let rows = u32::from(n % 3);
-        let ticket = loop {
-            // A segment is being prepared.
-            match log.appender().append(&payload, rows) {
-                Ok(ticket) => break ticket,
-                Err(_) => std::thread::yield_now(),
-            }
-        };
+        let ticket = append(&log, &payload, rows);
         records.push((ticket.position().get(), rows, payload));
         // Some are synced together, as under load.
         if n % 4 != 1 {
@@ -75,7 +70,24 @@ fn make() -> Sound {
         }
     }
     log.close().expect("memory is synced");
-    Sound { files: disk.files(), records }
+    let mut files = disk.files();
+    // The name of the spare is random, and an edit counts files by their names.
+    let spare = files.keys().find(|name| name.ends_with(".spare")).cloned();
+    if let Some(bytes) = spare.and_then(|name| files.remove(&name)) {
+        files.insert("ffffffffffffffff.spare".to_owned(), bytes);
+    }
+    Sound { files, records }
+}
+
+/// Appends once the preparer has caught up: a segment may be missing, or a spare have been damaged.
+fn append(log: &Log, payload: &[u8], rows: u32) -> Ticket {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match log.appender().append(payload, rows) {
+            Err(AppendError::StagingFull) if Instant::now() < deadline => std::thread::yield_now(),
+            answer => return answer.expect("an open log takes records"),
+        }
+    }
 }
 
 fn open(disk: &MemoryDisk) -> Option<(Log, Vec<Read>)> {

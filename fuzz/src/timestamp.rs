@@ -72,9 +72,13 @@ fn model(text: &str, zone: &TimeZone) -> Option<i128> {
     let seconds_east = match zone_of(rest)? {
         Zone::Named(seconds_east) => seconds_east,
         Zone::None => {
-            // The first of two times that the clocks show, and the offset before a gap. At the ends
-            // of the range the zone has one offset, which is that of the day before or after.
-            let near = if local.year() > 9000 { local.checked_sub(2.days()).ok()? } else { local };
+            // The first of two times that the clocks show, and the offset before a gap. jiff's time
+            // line ends a day early, and no clock is set there.
+            let near = if local > DateTime::constant(9999, 12, 29, 0, 0, 0, 0) {
+                local.checked_sub(2.days()).ok()?
+            } else {
+                local
+            };
             zone.to_ambiguous_timestamp(near).compatible().ok().map_or_else(
                 || zone.to_offset(jiff::Timestamp::UNIX_EPOCH).seconds(),
                 |at| (near.duration_since(Offset::UTC.to_datetime(at))).as_secs() as i32,
