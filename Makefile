@@ -1,10 +1,10 @@
 # The two commands are `make run` and `make test`; both install first what is missing.
 
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments: make run ARGS="--listen 0.0.0.0:8082"
 ARGS ?=
 
-.PHONY: help run test bench lint loadtest
+.PHONY: help run test bench lint loadtest fuzz
 
 help:
 	@echo 'make run       build and start the server with a PostgreSQL of its own'
@@ -12,13 +12,14 @@ help:
 	@echo 'make bench     the benchmarks'
 	@echo 'make lint      formatting, clippy and documentation, without warnings'
 	@echo 'make loadtest  a simulated fleet; see make loadtest ARGS=--help'
+	@echo 'make fuzz      libFuzzer: make fuzz TARGET=report SECONDS=60; targets are in fuzz/corpus'
 
 run:
 	@scripts/setup.sh run
 	NOETL_DATA_DIR="$${NOETL_DATA_DIR:-$$(scripts/data_dir.sh)}" cargo run --release -- serve $(ARGS)
 
 # The tests take python3, prometheus and promtool from PATH.
-test: export PATH := $(abspath $(TARGET)/venv/bin):$(PATH):$(abspath $(TARGET)/tools/usr/bin)
+test: export PATH := $(abspath $(BUILD)/venv/bin):$(PATH):$(abspath $(BUILD)/tools/usr/bin)
 test:
 	@scripts/setup.sh test
 	cargo test --workspace $(ARGS)
@@ -34,3 +35,21 @@ lint:
 
 loadtest:
 	cargo run --release -p loadtest -- $(ARGS)
+
+# Coverage is an option of LLVM, which a stable compiler passes on; libFuzzer itself is compiled, by c++.
+# `--target` keeps the coverage away from build scripts. What libFuzzer finds worth keeping stays under the build directory, and so does what fails.
+TARGET ?= report
+SECONDS ?= 60
+FUZZ := $(BUILD)/fuzz
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+fuzz: export RUSTFLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+fuzz: export CARGO_PROFILE_RELEASE_LTO := off
+fuzz: export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS := true
+fuzz: export CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS := true
+fuzz:
+	cargo build --release --package fuzz --features libfuzzer --target $(HOST) --target-dir $(FUZZ)
+	@mkdir -p $(FUZZ)/corpus/$(TARGET) $(FUZZ)/failed
+	FUZZ_TARGET=$(TARGET) $(FUZZ)/$(HOST)/release/fuzz -max_total_time=$(SECONDS) \
+		-artifact_prefix=$(FUZZ)/failed/$(TARGET)- $(FUZZ)/corpus/$(TARGET) fuzz/corpus/$(TARGET)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use noetl_metrics::app;
+use noetl_metrics::app::quarantine::{self, Outcome};
 use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database};
 use noetl_metrics::postgres::embedded;
 
@@ -40,6 +41,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             };
             print(&url);
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Quarantine { data_dir, database, partition_interval, action } => {
+            let url = match database {
+                Database::External(url) => url.as_str().to_owned(),
+                Database::Embedded => embedded::url_of(&data_dir)?,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let mut out = io::stdout();
+            let work = quarantine::run(&url, partition_interval, action, &mut out);
+            Ok(match runtime.block_on(work)? {
+                Outcome::Done => ExitCode::SUCCESS,
+                Outcome::Left => ExitCode::FAILURE,
+            })
         }
     }
 }

@@ -8,6 +8,8 @@
 mod database;
 mod drain;
 mod logging;
+mod open_files;
+pub mod quarantine;
 mod start;
 
 use std::io::{self, Write};

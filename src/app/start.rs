@@ -7,13 +7,13 @@ use jiff::tz::TimeZone;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
-use super::AppError;
 use super::database::StartedDatabase;
+use super::{AppError, open_files};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
 use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
-use crate::http::{Api, ApiParts, ApiSettings, Server, ServerSettings};
+use crate::http::{Api, ApiParts, ApiSettings, ConnectionTimes, Server, ServerSettings};
 use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
 use crate::jobs::{Heartbeats, MemoryUpkeep, PartitionUpkeep};
 use crate::log::{Disk, Identity, Log, LogSettings, Progress, RealDisk};
@@ -72,10 +72,13 @@ impl Running {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let server = Server::bind(ServerSettings {
             listen: settings.listen,
-            connections_max: settings.connections_max,
-            keep_alive: settings.keep_alive,
-        })
-        .await?;
+            connections_max: open_files::connections_allowed(settings.connections_max),
+            times: ConnectionTimes {
+                keep_alive: settings.keep_alive,
+                head: settings.head_timeout,
+                answer: settings.answer_timeout,
+            },
+        })?;
         let data_dir = |source| AppError::DataDir { path: settings.data_dir.clone(), source };
         let disk: Arc<dyn Disk> =
             Arc::new(RealDisk::new(&settings.data_dir.join("log")).map_err(data_dir)?);

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
 use super::error::ConfigErrors;
 use super::resolve::{Config, Resolution};
 use super::settings::{SETTINGS, Setting};
 use super::types::Database;
+use crate::model::PartitionInterval;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -25,6 +26,39 @@ pub enum Command {
         /// Which PostgreSQL the server writes to.
         database: Database,
     },
+    /// Look at what PostgreSQL refused, or try it again.
+    Quarantine {
+        /// The directory in which an embedded PostgreSQL lies.
+        data_dir: PathBuf,
+        /// Which PostgreSQL the server writes to.
+        database: Database,
+        /// How long a partition that is missing shall be.
+        partition_interval: PartitionInterval,
+        /// What to do.
+        action: QuarantineAction,
+    },
+}
+
+/// What `quarantine` is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuarantineAction {
+    /// List what was set aside.
+    List(OutputForm),
+    /// Show what one record holds.
+    Show(i64, OutputForm),
+    /// Try to store one record.
+    Replay(i64),
+    /// Try to store every record, in the order in which they were set aside.
+    ReplayAll,
+}
+
+/// For whom a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputForm {
+    /// For people.
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
 }
 
 /// What `config check` finds.
@@ -68,6 +102,8 @@ impl fmt::Display for CliExit {
 
 /// The keys of the settings that say where the database is.
 const DATABASE_KEYS: [&str; 2] = ["data-dir", "database-url"];
+/// The settings that the commands of the quarantine need.
+const QUARANTINE_KEYS: [&str; 3] = ["data-dir", "database-url", "partition-interval"];
 
 /// The command line of the server.
 #[derive(Debug)]
@@ -101,6 +137,12 @@ impl Cli {
                 data_dir: config.settings().data_dir.clone(),
                 database: config.settings().database_url.clone(),
             }),
+            "list" | "show" | "replay" => Ok(Command::Quarantine {
+                data_dir: config.settings().data_dir.clone(),
+                database: config.settings().database_url.clone(),
+                partition_interval: config.settings().partition_interval,
+                action: quarantine_action(name, matches),
+            }),
             other => unreachable!("{other} is not among the commands that clap was given"),
         }
     }
@@ -113,6 +155,17 @@ fn innermost(mut matches: &ArgMatches) -> (&str, &ArgMatches) {
         (name, matches) = (inner, inner_matches);
     }
     (name, matches)
+}
+
+fn quarantine_action(name: &str, matches: &ArgMatches) -> QuarantineAction {
+    let flag = |name| matches.try_get_one::<bool>(name).ok().flatten().is_some_and(|set| *set);
+    let form = if flag("json") { OutputForm::Json } else { OutputForm::Text };
+    match (name, matches.try_get_one::<i64>("id").ok().flatten()) {
+        ("show", Some(id)) => QuarantineAction::Show(*id, form),
+        ("replay", Some(id)) => QuarantineAction::Replay(*id),
+        ("replay", None) => QuarantineAction::ReplayAll,
+        _ => QuarantineAction::List(form),
+    }
 }
 
 fn resolve(matches: &ArgMatches, env: &impl Fn(&str) -> Option<OsString>) -> Resolution {
@@ -152,7 +205,53 @@ fn command_line() -> clap::Command {
                 .about("Print the URL of the database in use, for psql \"$(noetl-metrics database-url)\"")
                 .args(flags(|setting| DATABASE_KEYS.contains(&setting.key))),
         )
+        .subcommand(quarantine())
 }
+
+fn quarantine() -> clap::Command {
+    let command = |name: &'static str, about: &'static str| {
+        clap::Command::new(name)
+            .about(about)
+            .args(flags(|setting| QUARANTINE_KEYS.contains(&setting.key)))
+    };
+    let id = || Arg::new("id").value_name("ID").value_parser(value_parser!(i64).range(1..));
+    let json = Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print a JSON object a line instead of a table");
+    clap::Command::new("quarantine")
+        .about("Look at the reports that PostgreSQL refused for their content, and try them again")
+        .after_help(QUARANTINE)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(command("list", "List what was set aside, oldest first").arg(json.clone()))
+        .subcommand(
+            command("show", "Show what one record holds")
+                .arg(id().required(true).help("The record's number, from `quarantine list`"))
+                .arg(json),
+        )
+        .subcommand(
+            command(
+                "replay",
+                "Try to store what was set aside; what is stored leaves the quarantine",
+            )
+            .arg(id().long("id").help("Only the record of this number"))
+            .arg(
+                Arg::new("all")
+                    .long("all")
+                    .action(ArgAction::SetTrue)
+                    .help("Every record, in the order in which they were set aside"),
+            )
+            .group(ArgGroup::new("which").args(["id", "all"]).required(true)),
+        )
+}
+
+/// Stands below the commands of the quarantine.
+const QUARANTINE: &str = "\
+First remove the cause that `quarantine list` names, then run `quarantine replay --all`. A record is \
+stored in the transaction that removes it from the quarantine: once, however often this is run. The \
+server may go on meanwhile; one with a PostgreSQL of its own has to. Status 1 says that something \
+stays in the quarantine.";
 
 /// Stands below the flags in the help.
 const VALUES: &str = "\

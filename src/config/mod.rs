@@ -16,7 +16,7 @@ mod resolve;
 mod settings;
 mod types;
 
-pub use cli::{Cli, CliExit, Command, ConfigReport};
+pub use cli::{Cli, CliExit, Command, ConfigReport, OutputForm, QuarantineAction};
 pub use error::{ConfigErrors, Mistake, Origin};
 pub use resolve::Config;
 pub use settings::{SETTINGS, Setting, Settings};

@@ -150,7 +150,7 @@ settings! {
     "Write-ahead log" {
         /// Size of one segment of the log.
         log_segment_bytes: u64 = "log-segment-bytes", "128MiB", bytes().between("1MiB", "4GiB");
-        /// Disk space for the log. Reports are refused with 429 while it is used up, which happens
+        /// Disk space for the log, kept idempotency keys included. Reports are refused with 429 while it is used up, which happens
         /// only when PostgreSQL stays away or behind.
         log_budget_bytes: u64 = "log-budget-bytes", "8GiB", bytes().between("4MiB", "64TiB");
     }
@@ -187,11 +187,15 @@ settings! {
         /// used up.
         in_flight_bytes_max: usize =
             "in-flight-bytes-max", "256MiB", bytes().between("1KiB", "1TiB");
-        /// Time for which a connection may be idle, or its request's header incomplete. Set it to
-        /// at least twice the interval at which workers report, or each report opens a connection.
+        /// Time for which a connection may be idle. Set it to at least twice the interval at which
+        /// workers report, or each report opens a connection.
         keep_alive: Duration = "keep-alive", "150s", DURATION.between("1s", "1d");
+        /// Time in which the rest of a request's header must come once it has begun.
+        head_timeout: Duration = "head-timeout", "10s", DURATION.between("100ms", "1h");
         /// Time in which a request's whole body must have come.
         body_timeout: Duration = "body-timeout", "30s", DURATION.between("100ms", "1h");
+        /// Time in which a client must take an answer that it does not take at once.
+        answer_timeout: Duration = "answer-timeout", "1m", DURATION.between("100ms", "1h");
         /// Time that a stopping server takes to finish requests and flush. What is left then
         /// stays in the log for the next start.
         drain_timeout: Duration = "drain-timeout", "30s", DURATION.between("100ms", "1h");

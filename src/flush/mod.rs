@@ -13,10 +13,12 @@ mod flusher;
 #[cfg(test)]
 mod memory_sink;
 mod postgres_sink;
+pub mod quarantine;
 mod refusal;
 #[cfg(test)]
 mod simulation;
 mod sink;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -1,6 +1,5 @@
 //! The sink that PostgreSQL is.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -8,37 +7,27 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::tables::{self, Tables};
 use super::verdict::{content, temporary};
 use super::{Batch, RefusedRecord, Sink, SinkError};
-use crate::model::{
-    ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, RuntimeId,
-};
+use crate::model::{ComponentKey, LogPosition, NodeNumber, PartitionInterval, RuntimeId};
 use crate::postgres::definitions;
 use crate::postgres::node::{self, NodeError};
-use crate::postgres::partitions;
 use crate::postgres::schema;
-use crate::postgres::{connect, quarantine, report};
-
-/// The parent table: rows whose interval is covered by several partitions go through it.
-const PARENT: &str = "report";
+use crate::postgres::{connect, quarantine};
 
 /// How long PostgreSQL may take for a batch. Longer than a session waits for a lock, so that
 /// this ends connections on which nobody listens any more, and those only.
 const ANSWER_WAIT: Duration = Duration::from_secs(180);
-
-/// Tables that are remembered; past that the memory begins anew.
-const TABLES_MAX: usize = 1024;
 
 /// Writes the log of one node, over one connection.
 pub struct PostgresSink {
     options: PgConnectOptions,
     node: NodeNumber,
     log_id: Uuid,
-    interval: PartitionInterval,
     conn: Option<PgConnection>,
     migrated: bool,
-    /// The table that each interval's rows are copied to, as far as known.
-    tables: HashMap<PartitionStart, String>,
+    tables: Tables,
 }
 
 impl PostgresSink {
@@ -49,15 +38,7 @@ impl PostgresSink {
         log_id: Uuid,
         interval: PartitionInterval,
     ) -> Self {
-        Self {
-            options,
-            node,
-            log_id,
-            interval,
-            conn: None,
-            migrated: false,
-            tables: HashMap::new(),
-        }
+        Self { options, node, log_id, conn: None, migrated: false, tables: Tables::new(interval) }
     }
 
     /// The connection, made now if there is none. A failed one is never used again: what a
@@ -92,51 +73,10 @@ impl PostgresSink {
         done
     }
 
-    /// The table for the rows of the interval that begins at `start`, made now if need be.
-    async fn table(
-        &mut self,
-        conn: &mut PgConnection,
-        start: PartitionStart,
-    ) -> Result<String, SinkError> {
-        if let Some(table) = self.tables.get(&start) {
-            return Ok(table.clone());
-        }
-        let end = self.interval.end_of(start);
-        let first = partitions::ensure(conn, self.interval, start.timestamp()).await?;
-        let mut covered = first.to;
-        while covered < end {
-            covered = partitions::ensure(conn, self.interval, covered).await?.to;
-        }
-        let table = if first.from <= start.timestamp() && first.to >= end {
-            first.name
-        } else {
-            PARENT.to_owned()
-        };
-        if self.tables.len() >= TABLES_MAX {
-            self.tables.clear();
-        }
-        self.tables.insert(start, table.clone());
-        Ok(table)
-    }
-
     async fn commit_on(&mut self, conn: &mut PgConnection, batch: &Batch) -> Result<(), SinkError> {
-        let mut copies = Vec::new();
-        for partition in batch.partitions() {
-            copies.push((self.table(conn, partition.start).await?, partition.rows));
-        }
+        let copies = self.tables.of(conn, batch).await?;
         let mut transaction = self.advance(conn, batch.from, batch.to).await?;
-        definitions::upsert_components(&mut transaction, &batch.components).await?;
-        definitions::upsert_series(&mut transaction, &batch.series).await?;
-        for (table, rows) in &copies {
-            report::copy_rows(&mut transaction, table, rows.bytes()).await.map_err(content)?;
-        }
-        let tables = copies.iter().map(|(table, _)| table.as_str());
-        let partitions: Vec<&str> = tables.filter(|table| *table != PARENT).collect();
-        if let Some(table) =
-            partitions::first_detached(&mut transaction, &partitions).await.map_err(temporary)?
-        {
-            return Err(temporary(format!("noetl.{table} is no longer part of noetl.report")));
-        }
+        tables::write(&mut transaction, batch, &copies).await?;
         transaction.commit().await.map_err(temporary)
     }
 

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::body::BodyBudget;
 use super::reply::{self, Reply};
+use super::retry_after::Spread;
 use super::{reading, report, service};
 use crate::exposition::Page;
 use crate::ingest::Ingest;
@@ -55,6 +56,7 @@ pub struct Api {
     pub(super) parts: ApiParts,
     pub(super) settings: ApiSettings,
     pub(super) bodies: Arc<BodyBudget>,
+    pub(super) spread: Spread,
     draining: AtomicBool,
 }
 
@@ -62,7 +64,13 @@ impl Api {
     /// An API over `parts`.
     pub fn new(parts: ApiParts, settings: ApiSettings) -> Self {
         let bodies = BodyBudget::new(settings.in_flight_bytes_max);
-        Self { parts, settings, bodies, draining: AtomicBool::new(false) }
+        Self {
+            parts,
+            settings,
+            bodies,
+            spread: Spread::default(),
+            draining: AtomicBool::new(false),
+        }
     }
 
     /// Refuses reports from now on.

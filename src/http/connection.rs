@@ -12,26 +12,54 @@ use tokio::net::TcpStream;
 
 use super::api::Api;
 use super::head_timer::HeadTimer;
+use super::impatience::{Impatient, Limits, Turns};
 use crate::shutdown::Stop;
 
 /// Headers of one request.
 const HEADERS_MAX: usize = 64;
+/// Bytes of one request's head.
+const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Bytes that hyper buffers of one connection; bodies do not count.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
-/// Serves requests on `stream` until the client leaves, stays silent for `keep_alive`, or the
-/// server stops; then the request in progress is answered first.
-pub(super) async fn serve(stream: TcpStream, api: Arc<Api>, keep_alive: Duration, mut stop: Stop) {
+/// How long a client may keep a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionTimes {
+    /// Without a request, and for a request's head.
+    pub keep_alive: Duration,
+    /// For a request's head once it has begun.
+    pub head: Duration,
+    /// Taking an answer.
+    pub answer: Duration,
+}
+
+/// Serves requests on `stream` until the client leaves, is slower than `times` allow, or
+/// the server stops; then the request in progress is answered first.
+pub(super) async fn serve(
+    stream: TcpStream,
+    api: Arc<Api>,
+    times: ConnectionTimes,
+    mut stop: Stop,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
-    let handle = service_fn(|request| async { Ok::<_, Infallible>(api.handle(request).await) });
+    let turns = Turns::default();
+    let limits = Limits { head: times.head, answer: times.answer };
+    let stream = Impatient::new(stream, limits, turns.clone());
+    let handle = service_fn(|request| async {
+        turns.next();
+        let reply = api.handle(request).await;
+        turns.next();
+        Ok::<_, Infallible>(reply)
+    });
     let timer = HeadTimer::new();
     let connection = http1::Builder::new()
         .timer(timer.clone())
-        .header_read_timeout(keep_alive)
+        .header_read_timeout(times.keep_alive)
         .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         // Otherwise hyper makes ready to read on while a request is worked on, only to see the client
         // leave; and since that request's bytes are still in its buffer, it takes a new one, for
@@ -39,14 +67,14 @@ pub(super) async fn serve(stream: TcpStream, api: Arc<Api>, keep_alive: Duration
         .half_close(true)
         .serve_connection(TokioIo::new(stream), handle);
     let mut connection = pin!(connection);
-    let mut due = pin!(timer.due(keep_alive));
+    let mut due = pin!(timer.due(times.keep_alive));
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
             biased;
             ended = connection.as_mut() => break ended,
             // The next turn polls the connection, which ends itself.
-            () = due.as_mut() => due.set(timer.due(keep_alive)),
+            () = due.as_mut() => due.set(timer.due(times.keep_alive)),
             () = stop.requested(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();

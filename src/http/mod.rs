@@ -9,11 +9,14 @@ mod api;
 mod body;
 mod connection;
 mod head_timer;
+mod impatience;
 mod reading;
 mod reply;
 mod report;
+mod retry_after;
 mod server;
 mod service;
 
 pub use api::{Api, ApiParts, ApiSettings};
+pub use connection::ConnectionTimes;
 pub use server::{BindError, Server, ServerSettings};

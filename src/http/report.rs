@@ -11,10 +11,11 @@ use tokio::task::block_in_place;
 use super::api::Api;
 use super::body::{self, BodyError};
 use super::reply::{self, Refusal, Reply};
+use super::retry_after::retry_after_s;
 use crate::ingest::IngestError;
 use crate::log::AppendError;
 use crate::protocol::{Encoding, decompress};
-use crate::registry::KEY_BYTES_MAX;
+use crate::registry::CLIENT_KEY_BYTES_MAX;
 
 /// Bodies from this size on are decompressed where blocking is allowed.
 const BLOCKING_BYTES: usize = 64 << 10;
@@ -69,7 +70,7 @@ fn admit(api: &Api) -> Result<(), Refusal> {
             "the server is stopping; try another one, or again once it is back",
         )));
     }
-    api.parts.ingest.admit().map_err(refused)
+    api.parts.ingest.admit().map_err(|error| refused(api, error))
 }
 
 async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
@@ -89,7 +90,7 @@ async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec
         Format::Json => ingest.report(received, key).await,
         Format::Lines => ingest.report_lines(received, key).await,
     };
-    answer.map_err(refused)
+    answer.map_err(|error| refused(api, error))
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
@@ -123,8 +124,9 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.as_bytes();
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        let detail = format!("Idempotency-Key has {} bytes; send 1 to {KEY_BYTES_MAX}", key.len());
+    if key.is_empty() || key.len() > CLIENT_KEY_BYTES_MAX {
+        let detail =
+            format!("Idempotency-Key has {} bytes; send 1 to {CLIENT_KEY_BYTES_MAX}", key.len());
         return Err(Box::new(reply::error(
             StatusCode::BAD_REQUEST,
             "invalid_idempotency_key",
@@ -171,7 +173,7 @@ fn not_received(error: &BodyError) -> Refusal {
 
 /// The status of an error is part of the contract: what is the client's mistake is a 4xx and
 /// final, what passes is 429 or 503 and says when to come back.
-fn refused(error: IngestError) -> Refusal {
+fn refused(api: &Api, error: IngestError) -> Refusal {
     let (code, detail) = (error.code(), error.to_string());
     let busy = StatusCode::TOO_MANY_REQUESTS;
     let away = StatusCode::SERVICE_UNAVAILABLE;
@@ -189,7 +191,10 @@ fn refused(error: IngestError) -> Refusal {
         IngestError::RegistryAway(_) => reply::retry(away, 5, code, &detail),
         IngestError::Unsynced(_) => reply::retry(away, 30, code, &detail),
         IngestError::Log(log) => match log {
-            AppendError::OverBudget { .. } => reply::retry(busy, 5, code, &detail),
+            AppendError::OverBudget { .. } => {
+                let wait_s = retry_after_s(api.parts.progress.drain(), api.spread.next());
+                reply::retry(busy, wait_s, code, &detail)
+            }
             AppendError::StagingFull => reply::retry(busy, 1, code, &detail),
             AppendError::TooLarge { .. } => {
                 reply::error(StatusCode::PAYLOAD_TOO_LARGE, code, &detail)

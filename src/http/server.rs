@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use super::api::Api;
-use super::connection;
+use super::connection::{self, ConnectionTimes};
 use crate::shutdown::Stop;
 
 /// How the port is served.
@@ -20,8 +20,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections_max: usize,
-    /// How long a connection may be silent, and a request's head take.
-    pub keep_alive: Duration,
+    /// How long a client may keep each of them.
+    pub times: ConnectionTimes,
 }
 
 /// The port cannot be opened.
@@ -35,6 +35,11 @@ pub struct BindError {
 /// How long to wait after an accept that failed, for descriptors to come free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that the kernel holds until they are accepted, if its own bound (`somaxconn`) lets
+/// it. What does not fit is dropped and comes again after one second, then after three: a fleet
+/// that connects at once, as after a restart, should fit.
+const QUEUE_CONNECTIONS_MAX: u32 = 4096;
+
 /// An open port.
 pub struct Server {
     listener: TcpListener,
@@ -44,9 +49,9 @@ pub struct Server {
 
 impl Server {
     /// Opens the port.
-    pub async fn bind(settings: ServerSettings) -> Result<Self, BindError> {
+    pub fn bind(settings: ServerSettings) -> Result<Self, BindError> {
         let failed = |source| BindError { address: settings.listen, source };
-        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
+        let listener = listen(settings.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, settings, address })
     }
@@ -68,11 +73,11 @@ impl Server {
                 Some(ended) = connections.join_next() => report_panic(ended),
                 accepted = self.accept(&permits) => {
                     let Some((stream, permit)) = accepted else { continue };
-                    let (api, stopped, keep_alive) = (Arc::clone(&api), stopped.clone(), self.settings.keep_alive);
+                    let (api, stopped, times) = (Arc::clone(&api), stopped.clone(), self.settings.times);
                     let open = api.parts.telemetry.http.connections.clone();
                     connections.spawn(async move {
                         open.inc();
-                        connection::serve(stream, api, keep_alive, stopped).await;
+                        connection::serve(stream, api, times, stopped).await;
                         open.dec();
                         drop(permit);
                     });
@@ -102,6 +107,14 @@ impl Server {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a server that has just stopped must not keep the next one out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE_CONNECTIONS_MAX)
 }
 
 fn report_panic(ended: Result<(), JoinError>) {

@@ -108,8 +108,15 @@ impl Record {
     }
 
     /// Writes the client's key and what it was answered.
-    pub(super) fn encode_key(&mut self, key: KeyDigest, body: BodyDigest, answer: &[u8]) {
-        let key = entry::Key { key: key.bytes(), body_digest: *body.bytes(), answer };
+    pub(super) fn encode_key(
+        &mut self,
+        received_at: Timestamp,
+        key: KeyDigest,
+        body: BodyDigest,
+        answer: &[u8],
+    ) {
+        let (key, body_digest) = (key.bytes(), *body.bytes());
+        let key = entry::Key { received_at, key, body_digest, answer };
         entry::encode_key(&mut self.payload, &key);
     }
 

@@ -168,9 +168,9 @@ impl Attempt<'_> {
         let answer = render_answer(component, taken, rejects);
         if let Some((key, body)) = self.key {
             if answer.len() <= KEPT_ANSWER_BYTES_MAX {
-                record.encode_key(key, body, &answer);
+                record.encode_key(self.now, key, body, &answer);
             } else {
-                record.encode_key(key, body, &render_answer(component, taken, &[]));
+                record.encode_key(self.now, key, body, &render_answer(component, taken, &[]));
             }
         }
         let appended = if record.payload().is_empty() {

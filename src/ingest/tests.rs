@@ -1,7 +1,10 @@
+use std::task::{Context, Waker};
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::log::entry::{Entries, Entry};
-use crate::log::{Log, LogSettings, RealDisk};
+use crate::log::memory_disk::MemoryDisk;
+use crate::log::{Disk, Log, LogSettings, RealDisk};
 use crate::model::{
     ComponentKey, LogPosition, NodeNumber, PartitionInterval, RejectKind, SeriesDefinition, Slot,
     Timestamp,
@@ -16,7 +19,8 @@ struct Bench {
     ingest: Ingest,
     log: Option<Log>,
     clock: Arc<ManualClock>,
-    _directory: tempfile::TempDir,
+    /// Present where the log lies on a real disk.
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Bench {
@@ -27,6 +31,10 @@ impl Bench {
     fn with(settings: IngestSettings, series_max: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = Arc::new(RealDisk::new(directory.path()).unwrap());
+        Self { _directory: Some(directory), ..Self::on(disk, settings, series_max) }
+    }
+
+    fn on(disk: Arc<dyn Disk>, settings: IngestSettings, series_max: usize) -> Self {
         let telemetry = Arc::new(Telemetry::new());
         let log_settings = LogSettings {
             segment_bytes: 1 << 20,
@@ -46,7 +54,7 @@ impl Bench {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             telemetry,
         };
-        Self { ingest: Ingest::new(parts, settings), log: Some(log), clock, _directory: directory }
+        Self { ingest: Ingest::new(parts, settings), log: Some(log), clock, _directory: None }
     }
 
     async fn report(&self, document: &str) -> Result<String, IngestError> {
@@ -307,4 +315,33 @@ async fn what_the_log_does_not_take_leaves_no_trace_in_memory() {
     let error = bench.report(&document(&metric("b", "1", T1))).await.unwrap_err();
     assert_eq!(error.code(), "stopping");
     assert_eq!(bench.ingest.parts.registry.series_count(), 1, "b gave its slot back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_acknowledged_only_once_its_original_is_synced() {
+    let disk = MemoryDisk::default();
+    let bench = Bench::on(Arc::new(disk.clone()), IngestSettings::default(), 100);
+    let (plain, keyed) = (document(&metric("a", "1", T0)), document(&metric("b", "1", T0)));
+    // The first report of a component may await its load, which is no matter here.
+    bench.report(&document(&metric("c", "1", T0))).await.unwrap();
+    disk.permit_syncs(Some(0));
+    let report = async |body: &str, key: Option<&[u8]>| {
+        bench.ingest.report(body.as_bytes(), key).await.unwrap()
+    };
+    let mut waiting = [
+        Box::pin(report(&plain, None)),
+        Box::pin(report(&plain, None)),
+        Box::pin(report(&keyed, Some(b"key"))),
+        Box::pin(report(&keyed, Some(b"key"))),
+    ];
+    for (nth, answer) in waiting.iter_mut().enumerate() {
+        let polled = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "report {nth}");
+    }
+    disk.permit_syncs(None);
+    for answer in waiting {
+        assert!(String::from_utf8(answer.await).unwrap().contains("\"metrics_inserted\":1"));
+    }
+    let rows = bench.logged().iter().filter(|line| line.starts_with("row")).count();
+    assert_eq!(rows, 3, "each once");
 }

@@ -74,6 +74,14 @@ impl Catalog {
         released
     }
 
+    /// What must be flushed before [`Catalog::release`] has something; `None` when more segments
+    /// are needed first.
+    pub(super) fn release_at(&self) -> Option<LogPosition> {
+        let segments = self.segments.lock();
+        let spare_complete = segments.len() > COMPLETE_SEGMENTS_KEPT + 1;
+        segments.front().filter(|_| spare_complete)?.end()
+    }
+
     fn show(&self, segments: &VecDeque<Arc<Segment>>) {
         let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
         self.telemetry.log.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -17,10 +17,12 @@ mod batch;
 mod catalog;
 mod cursor;
 pub mod disk;
+mod drain;
 pub mod entry;
 mod error;
 mod identity;
 mod intake;
+mod keys;
 #[cfg(test)]
 pub(crate) mod memory_disk;
 mod preparer;
@@ -40,6 +42,7 @@ use std::thread::JoinHandle;
 pub use appender::Appender;
 pub use batch::Ticket;
 pub use disk::{Disk, DiskFile, RealDisk};
+pub use drain::Drain;
 pub use error::{AppendError, Damage, LogFailed, OpenError, ReadError};
 pub use identity::{GROUP_BLOCK_GROUPS, Identity, IdentityError};
 pub use progress::Progress;
@@ -50,6 +53,7 @@ use crate::model::LogPosition;
 use crate::telemetry::Telemetry;
 use catalog::Catalog;
 use intake::{Intake, IntakeBounds};
+use keys::KeyFiles;
 use preparer::{Preparer, Spares};
 use segment::{RECORDS_START, Segment, SegmentHeader, random_identity};
 use writer::{Writer, activate};
@@ -60,7 +64,7 @@ pub struct LogSettings {
     /// Bytes of a segment file, a multiple of 4096; also bounds a record. Segments written under
     /// another setting stay as they are.
     pub segment_bytes: u64,
-    /// Bytes that all segments and the spare one may take; at least three segments.
+    /// Bytes that all segments, the spare one and the key files may take; at least three segments.
     pub budget_bytes: u64,
     /// Bytes that wait for a sync at most; the writer holds as many again while it writes them.
     pub staging_bytes_max: usize,
@@ -118,6 +122,8 @@ pub struct Log {
 impl Log {
     /// Locks the directory, reads and checks every retained record, hands each to `visit` in
     /// order, cuts a torn tail off and starts taking records. Memory is bounded by one record.
+    /// Before them it hands over what is kept of segments that are gone: records that hold
+    /// idempotency keys alone.
     ///
     /// A directory without a log becomes a new one, with an identity of its own. That fills two
     /// segments with zeros, one of them before this returns.
@@ -129,13 +135,14 @@ impl Log {
     ) -> Result<Self, OpenError> {
         settings.check()?;
         let identity = Identity::load_or_create(&*disk)?;
+        let keys = KeyFiles::open(&*disk, identity.log_id(), &settings, visit)?;
         let mut found = scan::scan(&*disk, identity.log_id(), visit)?;
         if found.segments.is_empty() {
             let segment = first_segment(&*disk, &identity, settings.segment_bytes)
                 .map_err(OpenError::io("create the first segment"))?;
             found.segments.push_back(Arc::new(segment));
         }
-        Self::start(disk, settings, telemetry, &identity, found)
+        Self::start(disk, settings, telemetry, &identity, keys, found)
     }
 
     fn start(
@@ -143,6 +150,7 @@ impl Log {
         settings: LogSettings,
         telemetry: Arc<Telemetry>,
         identity: &Identity,
+        keys: KeyFiles,
         found: scan::Found,
     ) -> Result<Self, OpenError> {
         let scan::Found { segments, end, spares: inherited } = found;
@@ -180,6 +188,7 @@ impl Log {
             spares,
             catalog: Arc::clone(&catalog),
             progress: Arc::clone(&progress),
+            keys,
             inherited,
         };
         let mut log = Self { disk, catalog, intake, progress, telemetry, threads: Vec::new() };

@@ -16,6 +16,7 @@ use super::catalog::Catalog;
 use super::disk::{Disk, DiskFile};
 use super::error::LogFailed;
 use super::intake::{Intake, Shortage};
+use super::keys::KeyFiles;
 use super::progress::Progress;
 use super::segment::{Segment, fresh_spare_name};
 
@@ -57,6 +58,7 @@ pub(super) struct Preparer {
     pub(super) spares: Arc<Spares>,
     pub(super) catalog: Arc<Catalog>,
     pub(super) progress: Arc<Progress>,
+    pub(super) keys: KeyFiles,
     /// Spares that an earlier process left, not yet offered.
     pub(super) inherited: Vec<String>,
 }
@@ -83,10 +85,14 @@ impl Preparer {
     /// Deletes what is flushed and fills up the spares.
     fn keep_up(&mut self) -> io::Result<()> {
         while let Some(segment) = self.catalog.release(self.progress.flushed()) {
+            self.keep_keys(&segment)?;
             self.retire(segment)?;
         }
+        if let Some(position) = self.catalog.release_at() {
+            self.progress.set_release_at(position);
+        }
         while self.spares.count() < SPARES_KEPT {
-            let bytes = self.catalog.bytes() + self.settings.segment_bytes;
+            let bytes = self.catalog.bytes() + self.keys.bytes() + self.settings.segment_bytes;
             if bytes > self.settings.budget_bytes {
                 self.intake.set_shortage(Shortage::Budget);
                 return Ok(());
@@ -101,6 +107,22 @@ impl Preparer {
             self.disk.remove(&name)?;
         }
         Ok(())
+    }
+
+    /// Keeps what a restart must know of a released segment. A full disk must not keep the segment
+    /// itself, whose space is what is wanted.
+    fn keep_keys(&mut self, segment: &Segment) -> io::Result<()> {
+        match self.keys.keep(&*self.disk, segment) {
+            Err(error) if is_disk_full(&error) => {
+                tracing::error!(
+                    segment = segment.name(),
+                    "no space for the idempotency keys of a segment that goes; a restart within \
+                     ten minutes would take retries of its reports for new ones: free some space"
+                );
+                Ok(())
+            }
+            kept => kept,
+        }
     }
 
     fn offer(&self, spare: Spare) {

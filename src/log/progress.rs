@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::LogPosition;
+use super::drain::{Drain, DrainMeter};
 use crate::telemetry::Telemetry;
 
 /// The three watermarks, each of which only rises.
@@ -17,6 +18,9 @@ pub struct Progress {
     flushed: watch::Sender<LogPosition>,
     flush_requested: AtomicBool,
     closed: AtomicBool,
+    drain: Mutex<DrainMeter>,
+    /// What must be flushed before the oldest segment goes.
+    release_at: AtomicU64,
     /// The lowest position that a follower waits to see passed, or [`NOBODY`]. It lets the log's
     /// thread leave followers alone that want more than it has, thousands of times a second.
     awaited: AtomicU64,
@@ -45,6 +49,8 @@ impl Progress {
             flushed: watch::Sender::new(first),
             flush_requested: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            drain: Mutex::new(DrainMeter::new(Instant::now())),
+            release_at: AtomicU64::new(first.get()),
             awaited: AtomicU64::new(NOBODY),
             followers: Mutex::new(()),
             moved: Condvar::new(),
@@ -73,13 +79,27 @@ impl Progress {
     /// Says that every row below `position` is committed in PostgreSQL, so that segments below
     /// it may be deleted. A position below an earlier one changes nothing.
     pub fn set_flushed(&self, position: LogPosition) {
-        self.flushed.send_if_modified(|flushed| {
+        let risen = self.flushed.send_if_modified(|flushed| {
             let risen = position > *flushed;
             *flushed = position.max(*flushed);
             risen
         });
+        if risen {
+            self.drain.lock().mark(Instant::now(), position);
+        }
         self.show_backlog();
         self.want_upkeep();
+    }
+
+    /// How fast the log gets room again. It has when the oldest segment goes.
+    pub fn drain(&self) -> Drain {
+        let wanted = LogPosition::new(self.release_at.load(Ordering::Relaxed));
+        self.drain.lock().drain(Instant::now(), wanted)
+    }
+
+    /// Says what must be flushed before the oldest segment goes.
+    pub(super) fn set_release_at(&self, position: LogPosition) {
+        self.release_at.store(position.get(), Ordering::Relaxed);
     }
 
     /// Asks whoever follows the log to flush now what is synced.

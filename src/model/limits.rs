@@ -20,6 +20,13 @@ pub const HELP_BYTES_MAX: usize = 1024;
 /// Bytes of a unit; a longer one is rejected.
 pub const UNIT_BYTES_MAX: usize = 63;
 
+/// For how long an idempotency key is remembered, in memory and in the log, in seconds.
+pub const KEYS_KEPT_S: u32 = 600;
+/// How many idempotency keys are remembered; the oldest are forgotten when there are more.
+pub const KEYS_KEPT_MAX: usize = 1_000_000;
+/// Bytes of the answers to all keys that are remembered; the same holds.
+pub const KEPT_ANSWERS_BYTES_MAX: usize = 256 << 20;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -93,15 +93,19 @@ pub fn from_integer(number: i128) -> Result<Timestamp, InvalidTimestamp> {
 /// # Errors
 /// As [`from_integer`].
 pub fn from_float(number: f64) -> Result<Timestamp, InvalidTimestamp> {
-    let micros = match number {
-        ..0.0 => return Err(InvalidTimestamp::BeforeEpoch),
-        ..1e11 => number * 1e6,
-        ..1e14 => number * 1e3,
-        ..1e17 => number,
-        _ => number / 1e3,
+    // The whole units and their fraction each fit a float; the microseconds of both together do not
+    // from the year 2255 on.
+    let scaled = |micros: i64| {
+        number.trunc() as i64 * micros + (number.fract() * micros as f64).round() as i64
     };
-    // A cast from float saturates, so a number beyond the range stays beyond it.
-    in_range(micros.round() as i64)
+    in_range(match number {
+        ..0.0 => return Err(InvalidTimestamp::BeforeEpoch),
+        ..1e11 => scaled(1_000_000),
+        ..1e14 => scaled(1_000),
+        // A cast from float saturates, so a number beyond the range stays beyond it.
+        ..1e17 => number.round() as i64,
+        _ => (number / 1e3).round() as i64,
+    })
 }
 
 fn in_range(micros: i64) -> Result<Timestamp, InvalidTimestamp> {

@@ -124,6 +124,9 @@ fn the_unit_of_a_number_goes_by_its_magnitude() {
     check(1_704_110_400_123.456, Ok(1_704_110_400_123_456));
     check(1_704_110_400_123_456.0, Ok(1_704_110_400_123_456));
     check(1.704_110_4e18, noon);
+    // Whole microseconds, though a float has no room for all of their digits in one.
+    check(97_041_104_002_789.0, Ok(97_041_104_002_789_000));
+    check(9_704_110_400.000_002, Ok(9_704_110_400_000_002));
     check(-0.0, Ok(0));
     check(-0.5, Err(InvalidTimestamp::BeforeEpoch));
     check(1e300, Err(InvalidTimestamp::AfterRange));

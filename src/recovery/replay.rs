@@ -87,16 +87,12 @@ impl<'a> Replay<'a> {
     }
 
     fn entries(&mut self, record: &Record<'_>) -> Result<(), EntryError> {
-        let mut received_at = self.now;
         for entry in Entries::new(record.payload) {
             match entry? {
-                Entry::Row(row) => {
-                    received_at = row.head.received_at;
-                    self.row(&row);
-                }
+                Entry::Row(row) => self.row(&row),
                 Entry::Component(component) => self.component(&component, record.end()),
                 Entry::Series(series) => self.series(&series, record.end()),
-                Entry::Key(key) => self.key(&key, received_at),
+                Entry::Key(key) => self.key(&key),
             }
         }
         Ok(())
@@ -162,10 +158,10 @@ impl<'a> Replay<'a> {
         members.component.touch(seen_s);
     }
 
-    fn key(&self, key: &entry::Key<'_>, received_at: Timestamp) {
+    fn key(&self, key: &entry::Key<'_>) {
         if let Some(digest) = KeyDigest::from_bytes(key.key) {
             let body = BodyDigest::from_bytes(key.body_digest);
-            self.keys.settle(digest, body, key.answer, received_at.seconds());
+            self.keys.settle(digest, body, key.answer, key.received_at.seconds());
         }
     }
 }

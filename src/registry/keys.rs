@@ -1,21 +1,24 @@
 //! The memory of `Idempotency-Key`s: a retry is answered as the first request was.
 //!
-//! Bounded by count and by age. The keys also stand in the log, so that recovery fills this
-//! memory again.
+//! Bounded by count, by age and by the bytes of the answers. The keys also stand in the log, so
+//! that recovery fills this memory again.
+//!
+//! A million keys take about 80 bytes each, for most of a worker's answers are the same and are
+//! kept once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
+use crate::model::limits::{KEPT_ANSWERS_BYTES_MAX, KEYS_KEPT_MAX, KEYS_KEPT_S};
+
 /// The longest key that a client may send, in bytes.
-pub const KEY_BYTES_MAX: usize = 128;
-/// For how long a key is remembered, in seconds.
-const KEEP_S: u32 = 600;
-/// How many keys are remembered.
-const KEYS_MAX: usize = 1_000_000;
-/// Bytes of all answers that are remembered; the oldest go when they are more.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+pub const CLIENT_KEY_BYTES_MAX: usize = 128;
 
 /// A client's key, or one line's share of it, as a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,13 +85,6 @@ pub enum KeyState {
     OtherBody,
 }
 
-#[derive(Debug)]
-struct Remembered {
-    body: BodyDigest,
-    /// `None` while the first request is being worked on.
-    answer: Option<Box<[u8]>>,
-}
-
 /// The memory.
 #[derive(Debug, Default)]
 pub struct KeyMemory {
@@ -97,23 +93,52 @@ pub struct KeyMemory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    keys: HashMap<KeyDigest, Remembered>,
-    /// Settled keys by the second of their answer.
-    ages: VecDeque<(u32, KeyDigest)>,
+    /// Keys whose first request is being worked on.
+    in_flight: HashMap<KeyDigest, BodyDigest>,
+    settled: Settled,
+}
+
+/// Keys with an answer, oldest first.
+#[derive(Debug, Default)]
+struct Settled {
+    keys: VecDeque<SettledKey>,
+    /// How many keys were forgotten, wrapping: the number of the first that is left.
+    forgotten: u32,
+    /// The numbers of `keys`, to be found by their hash.
+    index: HashTable<u32>,
+    hasher: RandomState,
+    /// Every answer once.
+    answers: HashSet<Arc<[u8]>, RandomState>,
+    /// Bytes of the keys' answers, each counted as often as it was given.
     answer_bytes: usize,
+}
+
+#[derive(Debug)]
+struct SettledKey {
+    key: KeyDigest,
+    body: BodyDigest,
+    answer: Arc<[u8]>,
+    at_s: u32,
 }
 
 impl KeyMemory {
     /// Looks a key up and claims it where it is new.
     pub fn claim(&self, key: KeyDigest, body: BodyDigest, now_s: u32) -> KeyState {
         let mut inner = self.inner.lock();
-        inner.expire(now_s);
-        match inner.keys.get(&key) {
-            Some(known) if known.body != body => KeyState::OtherBody,
-            Some(Remembered { answer: Some(answer), .. }) => KeyState::Repeat(answer.clone()),
+        inner.settled.expire(now_s);
+        let Inner { in_flight, settled } = &mut *inner;
+        if let Some(known) = settled.find(key) {
+            return if known.body == body {
+                KeyState::Repeat(known.answer.as_ref().into())
+            } else {
+                KeyState::OtherBody
+            };
+        }
+        match in_flight.get(&key) {
+            Some(known) if *known != body => KeyState::OtherBody,
             Some(_) => KeyState::InFlight,
             None => {
-                inner.keys.insert(key, Remembered { body, answer: None });
+                in_flight.insert(key, body);
                 KeyState::First
             }
         }
@@ -122,82 +147,83 @@ impl KeyMemory {
     /// Remembers the answer to a key: one that was claimed, or one read from the log.
     pub fn settle(&self, key: KeyDigest, body: BodyDigest, answer: &[u8], now_s: u32) {
         let mut inner = self.inner.lock();
-        // First, or an expired use of this key would take the new one along.
-        inner.expire(now_s);
-        if inner.keys.get(&key).is_some_and(|known| known.answer.is_some()) {
-            return;
+        inner.in_flight.remove(&key);
+        inner.settled.expire(now_s);
+        if inner.settled.find(key).is_none() {
+            inner.settled.push(key, body, answer, now_s);
         }
-        inner.keys.insert(key, Remembered { body, answer: Some(answer.into()) });
-        inner.ages.push_back((now_s, key));
-        inner.answer_bytes += answer.len();
-        inner.expire(now_s);
     }
 
     /// Gives a claimed key back: the request entered nothing into the log.
     pub fn release(&self, key: KeyDigest) {
-        let mut inner = self.inner.lock();
-        if inner.keys.get(&key).is_some_and(|known| known.answer.is_none()) {
-            inner.keys.remove(&key);
-        }
+        self.inner.lock().in_flight.remove(&key);
     }
 }
 
-impl Inner {
-    fn expire(&mut self, now_s: u32) {
-        while let Some(&(at_s, key)) = self.ages.front() {
-            let fits = self.ages.len() <= KEYS_MAX && self.answer_bytes <= ANSWER_BYTES_MAX;
-            if fits && at_s.saturating_add(KEEP_S) >= now_s {
+impl Settled {
+    fn find(&self, key: KeyDigest) -> Option<&SettledKey> {
+        let hash = self.hasher.hash_one(key);
+        let at = |number: u32| &self.keys[number.wrapping_sub(self.forgotten) as usize];
+        self.index.find(hash, |number| at(*number).key == key).map(|number| at(*number))
+    }
+
+    fn push(&mut self, key: KeyDigest, body: BodyDigest, answer: &[u8], at_s: u32) {
+        while self.keys.len() >= KEYS_KEPT_MAX
+            || self.answer_bytes + answer.len() > KEPT_ANSWERS_BYTES_MAX
+        {
+            if !self.forget_oldest() {
                 break;
             }
-            self.ages.pop_front();
-            let gone = self.keys.remove(&key).and_then(|gone| gone.answer);
-            self.answer_bytes -= gone.map_or(0, |answer| answer.len());
         }
+        let answer = match self.answers.get(answer) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let answer: Arc<[u8]> = answer.into();
+                self.answers.insert(Arc::clone(&answer));
+                answer
+            }
+        };
+        self.answer_bytes += answer.len();
+        let number = self.forgotten.wrapping_add(self.keys.len() as u32);
+        self.keys.push_back(SettledKey { key, body, answer, at_s });
+        let Self { keys, forgotten, index, hasher, .. } = self;
+        let hash_of =
+            |number: &u32| hasher.hash_one(keys[number.wrapping_sub(*forgotten) as usize].key);
+        index.insert_unique(hash_of(&number), number, hash_of);
+    }
+
+    fn expire(&mut self, now_s: u32) {
+        while self.keys.front().is_some_and(|key| key.at_s.saturating_add(KEYS_KEPT_S) < now_s) {
+            self.forget_oldest();
+        }
+        // What a burst took is given back when most of it is unused.
+        if self.keys.len() < self.keys.capacity() / 4 && self.keys.capacity() > 1024 {
+            let Self { keys, forgotten, index, hasher, answers, .. } = self;
+            keys.shrink_to(keys.len() * 2);
+            answers.shrink_to(answers.len() * 2);
+            index.shrink_to(keys.len() * 2, |number| {
+                hasher.hash_one(keys[number.wrapping_sub(*forgotten) as usize].key)
+            });
+        }
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let Some(oldest) = self.keys.front() else { return false };
+        let number = self.forgotten;
+        let hash = self.hasher.hash_one(oldest.key);
+        if let Ok(found) = self.index.find_entry(hash, |known| *known == number) {
+            found.remove();
+        }
+        self.forgotten = number.wrapping_add(1);
+        let Some(oldest) = self.keys.pop_front() else { return false };
+        self.answer_bytes -= oldest.answer.len();
+        // The set's own and this one.
+        if Arc::strong_count(&oldest.answer) == 2 {
+            self.answers.remove(&oldest.answer);
+        }
+        true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_claimed_settled_repeated_and_forgotten() {
-        let memory = KeyMemory::default();
-        let (key, body) = (KeyDigest::new(b"k", 0), BodyDigest::of(b"body"));
-        assert_eq!(memory.claim(key, body, 100), KeyState::First);
-        assert_eq!(memory.claim(key, body, 100), KeyState::InFlight);
-        memory.settle(key, body, b"answer", 100);
-        assert_eq!(memory.claim(key, body, 700), KeyState::Repeat(b"answer".as_slice().into()));
-        assert_eq!(memory.claim(key, BodyDigest::of(b"other"), 700), KeyState::OtherBody);
-        assert_eq!(memory.claim(key, body, 701), KeyState::First, "forgotten after ten minutes");
-    }
-
-    #[test]
-    fn a_released_key_is_new_again_and_a_settled_one_stays() {
-        let memory = KeyMemory::default();
-        let (key, body) = (KeyDigest::new(b"k", 0), BodyDigest::of(b"body"));
-        assert_eq!(memory.claim(key, body, 100), KeyState::First);
-        memory.release(key);
-        assert_eq!(memory.claim(key, body, 100), KeyState::First);
-        memory.settle(key, body, b"answer", 100);
-        memory.release(key);
-        assert_eq!(memory.claim(key, body, 100), KeyState::Repeat(b"answer".as_slice().into()));
-    }
-
-    #[test]
-    fn a_key_read_from_the_log_twice_is_remembered_as_the_second_time() {
-        let memory = KeyMemory::default();
-        let (key, body) = (KeyDigest::new(b"k", 0), BodyDigest::of(b"body"));
-        memory.settle(key, body, b"first", 100);
-        memory.settle(key, body, b"second", 800);
-        assert_eq!(memory.claim(key, body, 900), KeyState::Repeat(b"second".as_slice().into()));
-    }
-
-    #[test]
-    fn lines_have_keys_of_their_own() {
-        assert_ne!(KeyDigest::new(b"k", 1), KeyDigest::new(b"k", 2));
-        let key = KeyDigest::new(b"k", 1);
-        assert_eq!(KeyDigest::from_bytes(key.bytes()), Some(key));
-        assert_eq!(KeyDigest::from_bytes(b"short"), None);
-    }
-}
+mod tests;

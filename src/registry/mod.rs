@@ -18,7 +18,7 @@ mod window;
 pub use component::{Component, ComponentState, Interned, Mark, Placement};
 pub use directory::{Registry, RegistrySettings};
 pub use groups::GroupIds;
-pub use keys::{BodyDigest, KEY_BYTES_MAX, KeyDigest, KeyMemory, KeyState};
+pub use keys::{BodyDigest, CLIENT_KEY_BYTES_MAX, KeyDigest, KeyMemory, KeyState};
 pub use lookup::{ComponentLoader, LoadOutcome, LoadRequest, LookupKey};
 pub use series_table::{LastValue, SeriesView};
 pub use window::{AdmittedSpan, PartitionWindow};

@@ -186,6 +186,11 @@ impl Raw {
         }
     }
 
+    /// Sends all of it; `false` when the server has ended the connection or lets nothing come.
+    pub(crate) fn sends(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.write_all(bytes.as_ref()).is_ok()
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&self) {
         self.0.shutdown(Shutdown::Write).unwrap();

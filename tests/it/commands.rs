@@ -10,13 +10,15 @@ use serde_json::Value;
 use crate::home::Home;
 use crate::server::{Launch, Server, command};
 
-struct Ran {
-    status: Option<i32>,
-    stdout: String,
-    stderr: String,
+/// How a command ended.
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn run(command: &mut Command) -> Ran {
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Ran {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { status: status.code(), stdout: text(stdout), stderr: text(stderr) }
@@ -26,7 +28,7 @@ fn run(command: &mut Command) -> Ran {
 fn help_names_every_command_and_setting() {
     let ran = run(command().arg("--help"));
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
-    for name in ["serve", "config", "database-url"] {
+    for name in ["serve", "config", "database-url", "quarantine"] {
         assert!(ran.stdout.contains(&format!("\n  {name} ")), "{name} in {}", ran.stdout);
     }
     let ran = run(command().args(["serve", "--help"]));

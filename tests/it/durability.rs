@@ -169,3 +169,42 @@ fn a_signal_before_the_server_is_ready_leaves_a_directory_that_can_be_used() {
     server.client().report(&gauges("interrupted", "i", &[1.0]));
     assert_eq!(server.client().samples_of("interrupted").len(), 1);
 }
+
+#[test]
+fn a_key_outlives_the_segment_that_it_came_in_and_the_server() {
+    let launch = Launch::new()
+        .flag("log-segment-bytes", "1MiB")
+        .flag("log-budget-bytes", "64MiB")
+        .flag("body-bytes-max", "512KiB");
+    let mut server = launch.start();
+    let body = |number: usize| gauges("outlived", "o", &[number as f64]).to_string();
+    let key = |number: usize| format!("outlived-{number}");
+    let send = |server: &Server, number: usize| {
+        let key = key(number);
+        let answer = server.client().post(&[("idempotency-key", &key)], body(number).as_bytes());
+        answer.ok()
+    };
+    let first = send(&server, 0);
+    let log = server.home().data_dir().join("log");
+    let oldest = log.join("0000000000000000.log");
+    // A batch of large reports without keys fills segments; each of them is flushed at once.
+    let filler = gauges("filler", "f", &vec![0.5; 2000]);
+    let mut second = 0;
+    until("the first segment is gone", || {
+        second += 1;
+        let mut filler = filler.clone();
+        for metric in filler["metrics"].as_array_mut().unwrap() {
+            metric["timestamp"] = (metric["timestamp"].as_i64().unwrap() + 2000 * second).into();
+        }
+        server.client().report(&filler);
+        (!oldest.exists()).then_some(())
+    });
+    assert!(log.join("0000000000000000.keys").exists(), "its key is kept");
+    let last = send(&server, 1);
+    server.kill();
+    server.start_again();
+    assert_eq!((send(&server, 0), send(&server, 1)), (first, last));
+    let other = server.client().post(&[("idempotency-key", &key(0))], body(1).as_bytes());
+    assert_eq!(other.error(409), "idempotency_key_reused");
+    assert_eq!(server.client().samples_of("outlived").len(), 2);
+}

@@ -115,6 +115,37 @@ fn reports_are_taken_while_the_database_is_away_also_across_restarts() {
 }
 
 #[test]
+fn a_spent_budget_says_when_to_come_back_and_is_regained() {
+    let mut cluster = Cluster::start();
+    cluster.create("budget");
+    let launch = Launch::new().database(&cluster.socket_url("budget"));
+    let launch = launch.flag("log-segment-bytes", "1MiB").flag("log-budget-bytes", "4MiB");
+    let server = launch.flag("body-bytes-max", "512KiB").start();
+    cluster.stop();
+    let client = server.client();
+    let mut taken = 0;
+    let refused = until("the budget is spent", || {
+        // A thousand rows in each.
+        let values: Vec<_> = (0..1000).map(|n| f64::from(taken * 1000 + n)).collect();
+        let answer = client.post(&[], gauges("budget", "b", &values).to_string().as_bytes());
+        taken += i32::from(answer.status == 200);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(refused.error(429), "log_over_budget");
+    let wait_s: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((5..=60).contains(&wait_s), "nothing is flushed: {wait_s}");
+    assert_eq!(client.get("/ready").status, 200, "an overload is no illness");
+    cluster.start_again();
+    until("room in the log", || {
+        let answer = client.post(&[], gauges("budget", "b", &[-1.0]).to_string().as_bytes());
+        (answer.status == 200).then_some(())
+    });
+    let samples = server.client().query(&[("component_name", "budget"), ("limit", "1")]);
+    assert_eq!(samples["count"], 1);
+    assert_eq!(server.sql().samples_of("budget").0, i64::from(taken) * 1000 + 1);
+}
+
+#[test]
 fn a_schema_newer_than_the_server_is_refused() {
     let cluster = Cluster::start();
     cluster.create("newer");

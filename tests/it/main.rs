@@ -23,8 +23,10 @@ mod durability;
 mod external;
 mod prometheus;
 mod python_worker;
+mod quarantine;
 mod query;
 mod report;
+mod slow_clients;
 
 // The project.
 mod layers;

@@ -156,6 +156,11 @@ impl Server {
         &self.home
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server does not run").child.id()
+    }
+
     /// Its address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.ready.as_ref().expect("the server is not ready").address

@@ -76,6 +76,23 @@ fn database_url_needs_only_what_locates_the_database() {
 }
 
 #[test]
+fn the_quarantine_is_told_which_record() {
+    let check = |line: &str, expected: QuarantineAction| match parse(line, &[]) {
+        Ok(Command::Quarantine { action, .. }) => assert_eq!(action, expected, "{line}"),
+        other => panic!("{line}: {other:?}"),
+    };
+    check("quarantine list", QuarantineAction::List(OutputForm::Text));
+    check("quarantine list --json", QuarantineAction::List(OutputForm::Json));
+    check("quarantine show 7", QuarantineAction::Show(7, OutputForm::Text));
+    check("quarantine show --json 7", QuarantineAction::Show(7, OutputForm::Json));
+    check("quarantine replay --id 7", QuarantineAction::Replay(7));
+    check("quarantine replay --all --data-dir /srv", QuarantineAction::ReplayAll);
+    for line in ["replay", "replay --id 7 --all", "replay --id 0", "replay --id x", "show", ""] {
+        assert!(matches!(exit(&format!("quarantine {line}")), CliExit::Usage(_)), "{line}");
+    }
+}
+
+#[test]
 fn config_check_reports_values_and_mistakes() {
     let Ok(Command::ConfigCheck(report)) = parse("config check --labels-max 5", &[]) else {
         panic!("not understood")

@@ -1,8 +1,8 @@
 //! Writes entries. The bounds that are asserted here hold for everything the decoders let in.
 
 use super::{
-    Component, KEY_BYTES_MAX, Key, ROW_OFFSET_US_END, RowHead, SeriesSlot, TAG_COMPONENT, TAG_KEY,
-    TAG_ROW, TAG_ROW_WITH_OFFSETS, TAG_SERIES,
+    Component, Key, ROW_OFFSET_US_END, RowHead, STORED_KEY_BYTES_MAX, SeriesSlot, TAG_COMPONENT,
+    TAG_KEY, TAG_ROW, TAG_ROW_WITH_OFFSETS, TAG_SERIES,
 };
 
 /// Bytes of a row before its values: tag, group, two timestamps, present.
@@ -53,10 +53,11 @@ pub fn encode_row(out: &mut Vec<u8>, head: &RowHead, values: &[f64], offsets_us:
     }
 }
 
-/// Appends an idempotency key, at most [`KEY_BYTES_MAX`] bytes long.
+/// Appends an idempotency key, at most [`STORED_KEY_BYTES_MAX`] bytes long.
 pub fn encode_key(out: &mut Vec<u8>, key: &Key<'_>) {
-    assert!(key.key.len() <= KEY_BYTES_MAX, "the length of a key was checked");
+    assert!(key.key.len() <= STORED_KEY_BYTES_MAX, "the length of a key was checked");
     out.push(TAG_KEY);
+    out.extend_from_slice(&key.received_at.micros().to_le_bytes());
     out.extend_from_slice(&key.body_digest);
     write_short(out, key.key);
     write_long(out, key.answer);

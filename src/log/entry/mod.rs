@@ -10,7 +10,7 @@
 //! 2 series      i64 group, u8 slot, u8 length, type, u8 length, name, u32 length, definition
 //! 3 row         i64 group, i64 timestamp, i64 received at, u64 present, f64 per bit set
 //! 4 row         as 3, then u32 offset per bit set
-//! 5 key         16 bytes digest, u8 length, key, u32 length, answer
+//! 5 key         i64 received at, 16 bytes digest, u8 length, key, u32 length, answer
 //! ```
 
 mod encode;
@@ -23,8 +23,9 @@ use crate::model::{GroupId, RuntimeId, Slot, Timestamp};
 pub use encode::{encode_component, encode_key, encode_row, encode_series};
 pub use row::{ROW_OFFSET_US_END, Row, RowHead};
 
-/// The longest idempotency key, in bytes.
-pub const KEY_BYTES_MAX: usize = 128;
+/// The longest form of a key that an entry holds, in bytes. What clients may send is bounded
+/// elsewhere: the ingest writes a digest.
+pub const STORED_KEY_BYTES_MAX: usize = 128;
 
 const TAG_COMPONENT: u8 = 1;
 const TAG_SERIES: u8 = 2;
@@ -76,7 +77,9 @@ pub struct SeriesSlot<'a> {
 /// A client's idempotency key and what the report was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'a> {
-    /// The key, at most [`KEY_BYTES_MAX`] bytes.
+    /// When the server took the report.
+    pub received_at: Timestamp,
+    /// The key, at most [`STORED_KEY_BYTES_MAX`] bytes.
     pub key: &'a [u8],
     /// The digest of the report's body.
     pub body_digest: [u8; 16],
@@ -174,8 +177,9 @@ impl<'a> Fields<'a> {
                 name: self.text()?,
             })),
             TAG_KEY => Ok(Entry::Key(Key {
+                received_at: self.timestamp()?,
                 body_digest: *self.array()?,
-                key: self.short_bytes(KEY_BYTES_MAX)?,
+                key: self.short_bytes(STORED_KEY_BYTES_MAX)?,
                 answer: self.long_bytes()?,
             })),
             unknown => Err(EntryFlaw::Tag(unknown)),

@@ -68,8 +68,16 @@ impl Payload {
         self
     }
 
-    pub(crate) fn key(mut self, key: &[u8], body_digest: [u8; 16], answer: &[u8]) -> Self {
-        encode_key(&mut self.bytes, &Key { key, body_digest, answer });
+    /// A key that came `received_at` microseconds after 1970.
+    pub(crate) fn key(
+        mut self,
+        received_at: i64,
+        key: &[u8],
+        body_digest: [u8; 16],
+        answer: &[u8],
+    ) -> Self {
+        let received_at = at(received_at);
+        encode_key(&mut self.bytes, &Key { received_at, key, body_digest, answer });
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod keys;
 mod limits;
 
 use std::future::Future;

@@ -1,7 +1,5 @@
 //! The wall of cases: every sentence of the contract on reporting.
 
-mod against_a_model;
-mod corpus;
 mod envelope;
 mod metric;
 mod outline;

@@ -134,7 +134,8 @@ fn keys_are_remembered_for_as_long_as_they_would_have_been() {
     let memory = Memory::new();
     let body = BodyDigest::of(b"body");
     let keyed = |name: &[u8], ago_s: i64| {
-        Payload::default().row(group(5), NOON - ago_s * 1_000_000, &[1.0]).key(
+        Payload::default().key(
+            NOON - ago_s * 1_000_000,
             KeyDigest::new(name, 0).bytes(),
             *body.bytes(),
             b"answer",

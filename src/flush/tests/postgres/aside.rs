@@ -1,6 +1,7 @@
 //! What PostgreSQL refuses for its content.
 
 use super::*;
+use crate::flush::quarantine::{Quarantine, QuarantineError, Replayed};
 
 #[tokio::test]
 async fn what_postgres_refuses_is_set_aside_and_stops_nothing() {
@@ -65,4 +66,137 @@ async fn setting_aside_and_moving_the_position_is_one_thing() {
         .await
         .unwrap();
     assert_eq!(aside, 1);
+}
+
+/// Three reports, of which a constraint refuses those of a value below zero.
+async fn with_refused(fixture: &mut Fixture) -> Vec<i64> {
+    fixture
+        .conn
+        .execute("ALTER TABLE noetl.report ADD CONSTRAINT good CHECK (vals[1] >= 0)")
+        .await
+        .unwrap();
+    let log = open_log();
+    Payload::default()
+        .component("w")
+        .series("w", group(1), 0, "a")
+        .row(group(1), NOON, &[-1.0])
+        .row(group(1), NOON + 1, &[2.0])
+        .log(&log);
+    Payload::default().row(group(1), NOON + 2, &[3.0]).log(&log);
+    Payload::default().row(group(1), NOON + 3, &[-4.0]).log(&log);
+    let (ended, telemetry) = flush_all(log, fixture.sink(PartitionInterval::Day), PATIENT).await;
+    ended.unwrap();
+    assert_eq!(telemetry.flush.quarantined_rows.get(), 3);
+    assert_eq!(fixture.values().await, [0.0; 0], "their series is set aside as well");
+    sqlx::query_scalar("SELECT quarantine_id FROM noetl.quarantine ORDER BY quarantine_id")
+        .fetch_all(&mut fixture.conn)
+        .await
+        .unwrap()
+}
+
+async fn quarantine(fixture: &Fixture) -> Quarantine {
+    Quarantine::open(fixture.database.options.clone(), PartitionInterval::Day).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_stored_once_when_its_cause_is_gone() {
+    let mut fixture = Fixture::new().await;
+    let ids = with_refused(&mut fixture).await;
+    let mut quarantine = quarantine(&fixture).await;
+    let listed = quarantine.page(0).await.unwrap();
+    assert_eq!(listed.iter().map(|one| one.quarantine_id).collect::<Vec<_>>(), ids);
+    assert!(listed.iter().all(|one| one.reason.contains("\"good\"")), "{listed:?}");
+    for id in &ids {
+        let again = quarantine.replay(*id).await.unwrap();
+        assert!(
+            matches!(&again, Replayed::Refused(reason) if reason.contains("\"good\"")),
+            "{again:?}"
+        );
+    }
+    assert_eq!(quarantine.page(0).await.unwrap(), listed, "a refusal changes nothing");
+
+    fixture.conn.execute("ALTER TABLE noetl.report DROP CONSTRAINT good").await.unwrap();
+    assert_eq!(quarantine.replay(ids[0]).await.unwrap(), Replayed::Stored { rows: 2, samples: 2 });
+    assert_eq!(fixture.values().await, [-1.0, 2.0, 3.0], "the series is there for others too");
+    assert_eq!(quarantine.replay(ids[0]).await.unwrap(), Replayed::Absent);
+    assert_eq!(quarantine.replay(ids[1]).await.unwrap(), Replayed::Stored { rows: 1, samples: 1 });
+    assert!(quarantine.page(0).await.unwrap().is_empty());
+    // In the order of their ids, which are those that they would have had.
+    assert_eq!(fixture.values().await, [-1.0, 2.0, 3.0, -4.0]);
+    assert_eq!(fixture.position().await, position(4), "the log's position is another matter");
+}
+
+#[tokio::test]
+async fn many_who_try_at_once_store_it_once() {
+    let mut fixture = Fixture::new().await;
+    let ids = with_refused(&mut fixture).await;
+    fixture.conn.execute("ALTER TABLE noetl.report DROP CONSTRAINT good").await.unwrap();
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let mut quarantine = quarantine(&fixture).await;
+        let ids = ids.clone();
+        tries.spawn(async move {
+            let mut stored = 0;
+            for id in ids {
+                match quarantine.replay(id).await.unwrap() {
+                    Replayed::Stored { .. } => stored += 1,
+                    Replayed::Absent => {}
+                    Replayed::Refused(reason) => panic!("{reason}"),
+                }
+            }
+            stored
+        });
+    }
+    assert_eq!(tries.join_all().await.into_iter().sum::<usize>(), ids.len());
+    assert_eq!(fixture.values().await, [-1.0, 2.0, 3.0, -4.0]);
+}
+
+#[tokio::test]
+async fn a_replay_that_dies_before_its_commit_leaves_the_record_where_it_is() {
+    let mut fixture = Fixture::new().await;
+    let ids = with_refused(&mut fixture).await;
+    fixture
+        .conn
+        .execute(
+            "ALTER TABLE noetl.report DROP CONSTRAINT good;
+             CREATE SEQUENCE deaths;
+             CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF nextval('deaths') = 1 THEN
+                     PERFORM pg_terminate_backend(pg_backend_pid());
+                 END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE CONSTRAINT TRIGGER die AFTER DELETE ON noetl.quarantine
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die();",
+        )
+        .await
+        .unwrap();
+    let mut quarantine = quarantine(&fixture).await;
+    let died = quarantine.replay(ids[0]).await;
+    assert!(matches!(died, Err(QuarantineError::Passing(_))), "{died:?}");
+    assert_eq!(fixture.values().await, [0.0; 0]);
+    assert_eq!(quarantine.replay(ids[0]).await.unwrap(), Replayed::Stored { rows: 2, samples: 2 });
+    assert_eq!(fixture.values().await, [-1.0, 2.0, 3.0]);
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_can_read_stays() {
+    let fixture = Fixture::new().await;
+    let mut sink = fixture.sink(PartitionInterval::Day);
+    let record = RefusedRecord {
+        from: position(0),
+        to: position(1),
+        reason: "a test".to_owned(),
+        payload: vec![99],
+    };
+    sink.set_aside(&record).await.unwrap();
+    let mut quarantine = quarantine(&fixture).await;
+    let id = quarantine.page(0).await.unwrap()[0].quarantine_id;
+    let replayed = quarantine.replay(id).await.unwrap();
+    assert!(
+        matches!(&replayed, Replayed::Refused(reason) if reason.contains("tag 99")),
+        "{replayed:?}"
+    );
+    assert_eq!(quarantine.get(id).await.unwrap().unwrap().payload, [99]);
 }

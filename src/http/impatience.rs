@@ -1,0 +1,153 @@
+//! Ends a connection whose client keeps it waiting where hyper would wait for ever, or too long: for
+//! the rest of a request's head that has begun, and for an answer to be taken.
+//!
+//! hyper has one limit for a head and the silence before it, which must be as long as clients may be
+//! silent, and none for writing.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// How long a client may keep a connection waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// From the first byte of a request's head to its last.
+    pub(super) head: Duration,
+    /// From the moment when the client takes no more of an answer until it has taken all of it.
+    pub(super) answer: Duration,
+}
+
+/// How many times a request was begun or answered on a connection: odd while one is in progress.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turns(Arc<AtomicU32>);
+
+impl Turns {
+    /// A request's head is complete, or its answer is decided.
+    pub(super) fn next(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream with limits.
+pub(super) struct Impatient<S> {
+    stream: S,
+    limits: Limits,
+    turns: Turns,
+    /// The turn at which bytes came that belong to a head.
+    head_begun: Option<u32>,
+    /// Both timers are made only when there is something to wait for, which there seldom is.
+    head_timer: Option<Pin<Box<Sleep>>>,
+    answer_timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Impatient<S> {
+    /// `turns` must be told of every request on this stream.
+    pub(super) fn new(stream: S, limits: Limits, turns: Turns) -> Self {
+        Self { stream, limits, turns, head_begun: None, head_timer: None, answer_timer: None }
+    }
+
+    fn head_came(&mut self, bytes: usize) {
+        let turn = self.turns.now();
+        let idle = turn.is_multiple_of(2);
+        if self.head_begun != Some(turn) {
+            self.head_begun = (idle && bytes > 0).then_some(turn);
+            self.head_timer = None;
+        }
+    }
+
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.head_begun != Some(self.turns.now()) {
+            self.head_begun = None;
+            self.head_timer = None;
+            return Poll::Pending;
+        }
+        let limit = self.limits.head;
+        wait(&mut self.head_timer, limit, cx).map(Err)
+    }
+
+    /// Has an operation on the way out wait no longer than the limit.
+    fn bounded<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match polled {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => wait(&mut self.answer_timer, self.limits.answer, cx).map(Err),
+        }
+    }
+}
+
+fn wait(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    limit: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<io::Error> {
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+    timer.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buffer.remaining();
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(done) => {
+                self.head_came(room - buffer.remaining());
+                Poll::Ready(done)
+            }
+            Poll::Pending => self.wait_for_head(cx),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.bounded(cx, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes when it has written all that it has.
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if polled.is_ready() {
+            self.answer_timer = None;
+        }
+        self.bounded(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.bounded(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.bounded(cx, polled)
+    }
+}
