@@ -79,7 +79,7 @@ pub(super) struct SeriesBudget {
     pub(super) limit: usize,
 }
 
-/// A point to which [`ComponentState::roll_back`] returns.
+/// A point to which an undone report returns.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     series: usize,
