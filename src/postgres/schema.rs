@@ -209,7 +209,7 @@ mod tests {
                 .fetch_all(&mut conn)
                 .await
                 .unwrap();
-        assert_eq!(first, [(1, true), (2, true)]);
+        assert_eq!(first, [(1, true), (2, true), (5, true)]);
         assert_eq!(first, second);
     }
 
@@ -264,6 +264,20 @@ mod tests {
             matches!(&error, SchemaError::Occupied { tables, .. } if tables == "runtime"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn every_column_of_the_views_is_explained() {
+        let mut conn = test_cluster::database().await.connect().await;
+        let bare: Vec<String> = sqlx::query_scalar(
+            "SELECT attrelid::regclass || '.' || attname FROM pg_attribute
+              WHERE attrelid IN ('noetl.metric'::regclass, 'noetl.metrics'::regclass)
+                AND attnum > 0 AND col_description(attrelid, attnum) IS NULL",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+        assert_eq!(bare, [""; 0]);
     }
 
     #[tokio::test]

@@ -31,3 +31,4 @@ mod slow_clients;
 // The project.
 mod layers;
 mod readme;
+mod sql_page;

@@ -171,9 +171,14 @@ impl Server {
         Client::new(self.address())
     }
 
+    /// Where its database is.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.ready.as_ref().expect("the server is not ready").database_url
+    }
+
     /// A connection to its database.
     pub(crate) fn sql(&self) -> Sql {
-        Sql::open(&self.ready.as_ref().expect("the server is not ready").database_url)
+        Sql::open(self.database_url())
     }
 
     /// What it said on standard error.
