@@ -2,7 +2,7 @@
 # Installs what the project needs and is missing, and nothing else.
 #
 #   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
-#   scripts/setup.sh test    the same, and Prometheus, Python packages and curl for the tests
+#   scripts/setup.sh test    the same, and Prometheus, Python packages, Go and curl for the tests
 #
 # Every step first looks whether there is anything to do, so a second run takes no time. No service
 # is left behind: Debian's packages would start a PostgreSQL and a Prometheus of their own, which
@@ -89,6 +89,13 @@ need_curl() {
     apt_install curl
 }
 
+# The example in Go is run by a test.
+need_go() {
+    if command -v go >/dev/null; then return 0; fi
+    refresh_packages Go
+    apt_install golang-go
+}
+
 need_python() {
     if [ -f "$venv/installed.txt" ] && cmp -s examples/requirements.txt "$venv/installed.txt"; then
         return 0
@@ -116,6 +123,7 @@ test)
     need_prometheus
     need_python
     need_curl
+    need_go
     ;;
 *)
     fail "usage: scripts/setup.sh run|test"

@@ -17,6 +17,7 @@ mod stream;
 
 // The server.
 mod bodies;
+mod clients;
 mod commands;
 mod connections;
 mod durability;

@@ -5,13 +5,13 @@
 
 use std::process::Command;
 
-use crate::server::{BINARY, Launch};
+use crate::server::{BINARY, Launch, Server};
 
 /// One block of commands.
 #[derive(Debug, PartialEq, Eq)]
-struct Block {
+pub(crate) struct Block {
     /// The test it belongs to; blocks of one test run in their order.
-    test: String,
+    pub(crate) test: String,
     /// The commands.
     commands: String,
     /// What they print, where the page says so.
@@ -22,7 +22,7 @@ struct Block {
 ///
 /// # Panics
 /// Where a mark is not followed by a block of `sh`, or a block is not closed.
-fn blocks(page: &str) -> Vec<Block> {
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut lines = page.lines().peekable();
     let mut found: Vec<Block> = Vec::new();
     // A block of `text` belongs to the commands before it only when nothing but prose lies between.
@@ -94,19 +94,29 @@ fn the_quick_start_of_the_readme_works_as_it_is_printed() {
         blocks(page).into_iter().filter(|block| block.test == "quickstart").collect();
     assert!(quick_start.len() >= 4, "report, query, page and psql: {quick_start:#?}");
     let server = Launch::new().start();
-    for block in quick_start {
-        // The page speaks of the defaults, which other servers of this machine may use.
-        let data_dir = server.home().data_dir();
-        let database_url = format!("{BINARY} database-url --data-dir={}", data_dir.display());
-        let commands = block
-            .commands
-            .replace("127.0.0.1:8082", &server.address().to_string())
-            .replace("target/release/noetl-metrics database-url", &database_url);
-        let output = Command::new("sh").args(["-euc", &commands]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{commands}{said}");
-        if let Some(expected) = block.output {
-            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{commands}");
-        }
+    for block in &quick_start {
+        run_block(&server, block);
+    }
+}
+
+/// Runs the commands of a block, in the project's directory and against `server`, and compares what
+/// they print with what the page says.
+pub(crate) fn run_block(server: &Server, block: &Block) {
+    // The page speaks of the defaults, which other servers of this machine may use.
+    let data_dir = server.home().data_dir();
+    let database_url = format!("{BINARY} database-url --data-dir={}", data_dir.display());
+    let commands = block
+        .commands
+        .replace("127.0.0.1:8082", &server.address().to_string())
+        .replace("target/release/noetl-metrics database-url", &database_url);
+    let output = Command::new("sh")
+        .args(["-euc", &commands])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{commands}{said}");
+    if let Some(expected) = &block.output {
+        assert_eq!(String::from_utf8_lossy(&output.stdout), *expected, "{commands}");
     }
 }
