@@ -4,8 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use noetl_metrics::app;
-use noetl_metrics::app::quarantine::{self, Outcome};
+use noetl_metrics::app::{self, log, quarantine};
 use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database};
 use noetl_metrics::postgres::embedded;
 
@@ -51,8 +50,14 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut out = io::stdout();
             let work = quarantine::run(&url, partition_interval, action, &mut out);
             Ok(match runtime.block_on(work)? {
-                Outcome::Done => ExitCode::SUCCESS,
-                Outcome::Left => ExitCode::FAILURE,
+                quarantine::Outcome::Done => ExitCode::SUCCESS,
+                quarantine::Outcome::Left => ExitCode::FAILURE,
+            })
+        }
+        Command::Log { config, action } => {
+            Ok(match log::run(config.settings(), action, &mut io::stdout())? {
+                log::Outcome::Done => ExitCode::SUCCESS,
+                log::Outcome::Damaged => ExitCode::FAILURE,
             })
         }
     }

@@ -1,7 +1,7 @@
 //! The entries of a record: what is decoded is encoded to the same bytes.
 
 use noetl_metrics::log::entry::{
-    Entries, Entry, encode_component, encode_key, encode_row, encode_series,
+    Entries, Entry, encode_component, encode_hole, encode_key, encode_row, encode_series,
 };
 
 /// The bytes as the payload of a record.
@@ -24,6 +24,7 @@ fn encode(out: &mut Vec<u8>, entry: &Entry<'_>) {
         Entry::Component(component) => encode_component(out, component),
         Entry::Series(series) => encode_series(out, series),
         Entry::Key(key) => encode_key(out, key),
+        Entry::Hole(hole) => encode_hole(out, hole),
         Entry::Row(row) => {
             let values: Vec<f64> = row.values().collect();
             let offsets: Option<Vec<u32>> = row.offsets_us().map(Iterator::collect);

@@ -7,6 +7,7 @@
 
 mod database;
 mod drain;
+pub mod log;
 mod logging;
 mod open_files;
 pub mod quarantine;

@@ -86,7 +86,8 @@ impl Running {
         let database = StartedDatabase::start(settings).await?;
         let conn = database.prepare(&mut identity, &*disk).await?;
         let node = identity.node().ok_or(AppError::Interrupted)?;
-        let group_ids = GroupIds::new(node, identity.take_group_block(&*disk)?);
+        let group_ids = GroupIds::new(node, identity.take_group_block(&*disk)?)
+            .with_groups_closed_below(identity.groups_closed_below());
         let memory = Memory {
             registry: Arc::new(Registry::new(
                 RegistrySettings { series_max: settings.series_max },

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
 use super::error::ConfigErrors;
+use super::log_action::{self, LogAction};
 use super::resolve::{Config, Resolution};
 use super::settings::{SETTINGS, Setting};
 use super::types::Database;
@@ -36,6 +37,13 @@ pub enum Command {
         partition_interval: PartitionInterval,
         /// What to do.
         action: QuarantineAction,
+    },
+    /// Look at the log of a stopped server, or have it go on after damage.
+    Log {
+        /// Where the log and the database are.
+        config: Box<Config>,
+        /// What to do.
+        action: LogAction,
     },
 }
 
@@ -131,6 +139,9 @@ impl Cli {
             return Ok(Command::ConfigCheck(ConfigReport { in_force, errors }));
         }
         let config = resolution.into_config().map_err(CliExit::Config)?;
+        if let Some(action) = log_action::read(name, matches) {
+            return Ok(Command::Log { config: Box::new(config), action });
+        }
         match name {
             "serve" => Ok(Command::Serve(Box::new(config))),
             "database-url" => Ok(Command::DatabaseUrl {
@@ -206,6 +217,7 @@ fn command_line() -> clap::Command {
                 .args(flags(|setting| DATABASE_KEYS.contains(&setting.key))),
         )
         .subcommand(quarantine())
+        .subcommand(log_action::command())
 }
 
 fn quarantine() -> clap::Command {
@@ -262,7 +274,7 @@ A setting may also stand in the configuration file (TOML, `key = value`, the key
 its dashes) or in its variable. Flags override variables, and variables the file.";
 
 /// A flag for each setting that `wanted` picks, and the one that names the file.
-fn flags(wanted: impl Fn(&Setting) -> bool) -> Vec<Arg> {
+pub(super) fn flags(wanted: impl Fn(&Setting) -> bool) -> Vec<Arg> {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")

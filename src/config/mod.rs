@@ -11,6 +11,7 @@ mod cli;
 mod error;
 mod file;
 mod kind;
+mod log_action;
 mod relations;
 mod resolve;
 mod settings;
@@ -18,6 +19,7 @@ mod types;
 
 pub use cli::{Cli, CliExit, Command, ConfigReport, OutputForm, QuarantineAction};
 pub use error::{ConfigErrors, Mistake, Origin};
+pub use log_action::{Consent, LogAction};
 pub use resolve::Config;
 pub use settings::{SETTINGS, Setting, Settings};
 pub use types::{Database, DatabaseUrl, LogFormat};

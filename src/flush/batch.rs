@@ -24,6 +24,7 @@ pub struct Batch {
     pub series: Vec<SeriesSlotDefinition>,
     records: usize,
     bytes: usize,
+    lost: u64,
     partitions: BTreeMap<PartitionStart, CopyBuffer>,
     node: NodeNumber,
     interval: PartitionInterval,
@@ -67,6 +68,7 @@ impl Batch {
             series: Vec::new(),
             records: 0,
             bytes: 0,
+            lost: 0,
             partitions: BTreeMap::new(),
             node,
             interval,
@@ -106,6 +108,7 @@ impl Batch {
                 }),
                 // Keys only matter to recovery.
                 Entry::Key(_) => {}
+                Entry::Hole(hole) => self.lost += u64::from(hole.positions()),
             }
         }
         Ok(())
@@ -151,6 +154,11 @@ impl Batch {
     /// Bytes of the batch's records in the log, to which the memory it takes is proportional.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Positions in the batch that were given up: the batch moves over them.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Whether no record was added.

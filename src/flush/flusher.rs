@@ -185,6 +185,15 @@ impl<S: Sink> Flusher<S> {
         flush.batches.inc();
         flush.rows.inc_by(batch.rows());
         flush.samples.inc_by(batch.samples());
+        if batch.lost() > 0 {
+            tracing::warn!(
+                from = batch.from.get(),
+                to = batch.to.get(),
+                positions = batch.lost(),
+                "passed over positions of the log that were given up: their reports are not in \
+                 PostgreSQL"
+            );
+        }
         self.progress.set_flushed(batch.to);
         let components: Vec<_> = batch.components.iter().map(|one| &one.key).collect();
         self.learn_runtime_ids(&components).await

@@ -96,6 +96,7 @@ fn describe(entry: &Entry<'_>) -> String {
             format!("row {} {values:?} {offsets:?}", row.head.timestamp.micros() - NOON)
         }
         Entry::Key(key) => format!("key {}", String::from_utf8_lossy(key.answer)),
+        Entry::Hole(hole) => format!("hole {hole:?}"),
     }
 }
 

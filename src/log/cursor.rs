@@ -7,7 +7,7 @@ use std::io;
 
 use super::LogPosition;
 use super::disk::DiskFile;
-use super::record::{self, Flaw, HEADER_BYTES, Header};
+use super::record::{self, ALIGNMENT, Flaw, HEADER_BYTES, Header};
 use super::segment::{RECORDS_START, Segment};
 
 /// Bytes that are read at once.
@@ -90,6 +90,33 @@ impl Cursor {
         match self.fill(&*segment.file, frame_bytes, limit)?.get(..frame_bytes) {
             Some(frame) => Ok(record::verify(&header, frame).map(|()| header)),
             None => Ok(Err(Flaw::Length(u64::from(header.payload_bytes)))),
+        }
+    }
+
+    /// Goes to the next header with this segment's identity, here or further on, sound or not;
+    /// `false` when there is none.
+    ///
+    /// No client can plant one: it would have to know the segment's random identity.
+    pub(super) fn seek_header(&mut self, segment: &Segment) -> io::Result<bool> {
+        let is_identity = |word: &[u8; 8]| u64::from_le_bytes(*word) == segment.header.identity;
+        loop {
+            let ahead = self.fill(&*segment.file, HEADER_BYTES, segment.bytes)?;
+            // The identity stands in a header's second eight bytes.
+            let (words, _) = ahead.as_chunks::<ALIGNMENT>();
+            if words.len() * ALIGNMENT < HEADER_BYTES {
+                return Ok(false);
+            }
+            let candidates = &words[1..words.len() - 2];
+            match candidates.iter().position(is_identity) {
+                Some(at) => {
+                    self.skip(at * ALIGNMENT);
+                    return Ok(true);
+                }
+                None => {
+                    let clean = candidates.len() * ALIGNMENT;
+                    self.skip(clean);
+                }
+            }
         }
     }
 

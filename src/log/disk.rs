@@ -18,7 +18,8 @@ const LOCK_FILE: &str = "lock";
 pub trait Disk: Send + Sync + 'static {
     /// Where the directory is, for messages.
     fn location(&self) -> String;
-    /// Keeps other processes out until this disk is dropped; asking again is no error.
+    /// Keeps other processes out until this disk is dropped; asking again is no error. Whoever
+    /// only reads keeps out those who write.
     /// [`io::ErrorKind::WouldBlock`] when another process is in.
     fn lock_exclusive(&self) -> io::Result<()>;
     /// The names of the files, in no order.
@@ -81,10 +82,20 @@ impl dyn DiskFile + '_ {
     }
 }
 
+/// What is to be done with a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is read and left as it is; the disk may be one that cannot be written to.
+    Read,
+    /// It is changed.
+    Write,
+}
+
 /// A directory of the file system.
 #[derive(Debug)]
 pub struct RealDisk {
     dir: PathBuf,
+    access: Access,
     handle: File,
     lock: Mutex<Option<File>>,
 }
@@ -98,7 +109,33 @@ impl RealDisk {
                 File::open(parent)?.sync_all()?;
             }
         }
-        Ok(Self { dir: dir.to_owned(), handle: File::open(dir)?, lock: Mutex::new(None) })
+        Self::existing(dir, Access::Write)
+    }
+
+    /// Opens `dir`, which must be there.
+    pub fn existing(dir: &Path, access: Access) -> io::Result<Self> {
+        let handle = File::open(dir)?;
+        Ok(Self { dir: dir.to_owned(), access, handle, lock: Mutex::new(None) })
+    }
+
+    fn lock_file(&self) -> io::Result<Option<File>> {
+        let path = self.dir.join(LOCK_FILE);
+        match self.access {
+            Access::Write => {
+                OpenOptions::new().create(true).truncate(false).write(true).open(path).map(Some)
+            }
+            Access::Read => match File::open(path) {
+                // Nobody has ever used the directory, or it is a copy without the file.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                opened => opened.map(Some),
+            },
+        }
+    }
+
+    fn options(&self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(true).write(self.access == Access::Write);
+        options
     }
 }
 
@@ -112,12 +149,12 @@ impl Disk for RealDisk {
         if lock.is_some() {
             return Ok(());
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.dir.join(LOCK_FILE))?;
-        match file.try_lock() {
+        let Some(file) = self.lock_file()? else { return Ok(()) };
+        let locked = match self.access {
+            Access::Write => file.try_lock(),
+            Access::Read => file.try_lock_shared(),
+        };
+        match locked {
             Ok(()) => {
                 *lock = Some(file);
                 Ok(())
@@ -135,14 +172,11 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(self.dir.join(name))?;
-        Ok(Box::new(file))
+        Ok(Box::new(self.options().create_new(true).open(self.dir.join(name))?))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.dir.join(name))?;
-        Ok(Box::new(file))
+        Ok(Box::new(self.options().open(self.dir.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -199,6 +233,26 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(first);
         second.lock_exclusive().unwrap();
+    }
+
+    #[test]
+    fn readers_share_the_lock_and_leave_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || RealDisk::existing(dir.path(), Access::Read).unwrap();
+        read().lock_exclusive().unwrap();
+        assert!(read().list().unwrap().is_empty());
+        assert!(read().create("a").is_err());
+        let writer = RealDisk::new(dir.path()).unwrap();
+        writer.lock_exclusive().unwrap();
+        let refused = read().lock_exclusive().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(writer);
+        let (one, two) = (read(), read());
+        one.lock_exclusive().unwrap();
+        two.lock_exclusive().unwrap();
+        let writer = RealDisk::new(dir.path()).unwrap();
+        assert_eq!(writer.lock_exclusive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(RealDisk::existing(&dir.path().join("none"), Access::Read).is_err());
     }
 
     #[test]

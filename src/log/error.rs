@@ -77,8 +77,8 @@ pub enum OpenError {
     /// Synced data is damaged.
     #[error(
         "{} is damaged at byte {offset}: {damage}; what was acknowledged there cannot be read. \
-         Restore the file from a backup, or move it and the segments after it out of the \
-         directory, which gives up what they hold that is not yet in PostgreSQL",
+         Restore the file from a backup, or see with `noetl-metrics log verify` what is damaged and \
+         with `noetl-metrics log set-aside {segment}` what going on without it gives up",
         segment_name(*segment)
     )]
     Corrupt {
@@ -106,8 +106,20 @@ pub enum OpenError {
         /// The segment's number.
         segment: u64,
     },
+    /// There is nothing to look at.
+    #[error(
+        "there is no write-ahead log in {location}; name the server's data directory with --data-dir"
+    )]
+    NoLog {
+        /// The directory.
+        location: String,
+    },
     /// There is a hole in the row of segments.
-    #[error("{} is missing; put it back, or restore the directory from a backup", segment_name(*segment))]
+    #[error(
+        "{} is missing; put it back, restore the directory from a backup, or see with \
+         `noetl-metrics log set-aside {segment}` what going on without it gives up",
+        segment_name(*segment)
+    )]
     Missing {
         /// The number of the missing segment.
         segment: u64,
@@ -172,7 +184,7 @@ pub enum ReadError {
         synced: LogPosition,
     },
     /// Synced data is damaged.
-    #[error("{} is damaged at byte {offset}: a record was synced here and {flaw}; restart the server to see what can be done", segment_name(*segment))]
+    #[error("{} is damaged at byte {offset}: a record was synced here and {flaw}; restart the server, whose start says what can be done", segment_name(*segment))]
     Corrupt {
         /// The segment's number.
         segment: u64,

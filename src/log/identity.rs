@@ -7,8 +7,11 @@
 //! log_id 67e55044-10b1-426f-9247-bb680e5fe0c8
 //! node 7
 //! group_block 12
+//! groups_closed 12
 //! crc32c 1a2b3c4d
 //! ```
+//!
+//! The line `groups_closed` stands only where it is not 0.
 
 use std::io;
 use std::ops::Range;
@@ -37,6 +40,7 @@ pub struct Identity {
     log_id: Uuid,
     node: Option<NodeNumber>,
     group_block: u32,
+    groups_closed: u32,
 }
 
 /// Why a log's identity cannot be used.
@@ -98,6 +102,14 @@ impl Identity {
     /// Reads the identity of the log on `disk`, after locking it. A directory without segments
     /// gets a new one.
     pub fn load_or_create(disk: &dyn Disk) -> Result<Self, IdentityError> {
+        match Self::load(disk)? {
+            Some(identity) => Ok(identity),
+            None => Self::create(disk),
+        }
+    }
+
+    /// Reads the identity of the log on `disk`, after locking it; `None` where there is none.
+    pub fn load(disk: &dyn Disk) -> Result<Option<Self>, IdentityError> {
         disk.lock_exclusive().map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => IdentityError::Locked { location: disk.location() },
             _ => IdentityError::Io { doing: "lock", source },
@@ -105,12 +117,13 @@ impl Identity {
         let reading = |source| IdentityError::Io { doing: "read", source };
         let file = match disk.open(FILE) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::create(disk),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(reading(error)),
         };
         let mut bytes = [0; FILE_BYTES_MAX];
         let length = file.read_full_at(&mut bytes, 0).map_err(reading)?;
         Self::parse(&bytes[..length])
+            .map(Some)
             .ok_or_else(|| IdentityError::Damaged { location: disk.location() })
     }
 
@@ -119,7 +132,8 @@ impl Identity {
         if names.iter().any(|name| segment_number(name).is_some()) {
             return Err(IdentityError::Missing { location: disk.location() });
         }
-        let identity = Self { log_id: Uuid::new_v4(), node: None, group_block: 0 };
+        let identity =
+            Self { log_id: Uuid::new_v4(), node: None, group_block: 0, groups_closed: 0 };
         identity.store(disk)?;
         Ok(identity)
     }
@@ -161,6 +175,24 @@ impl Identity {
         Ok(start..start + GROUP_BLOCK_GROUPS)
     }
 
+    /// The counter below which groups must not be appended to, see [`Identity::close_groups`].
+    pub fn groups_closed_below(&self) -> u64 {
+        u64::from(self.groups_closed) * GROUP_BLOCK_GROUPS
+    }
+
+    /// Closes every group that was begun until now, and skips counters up to `used`, of which
+    /// this identity need not know: definitions were lost, so that nobody knows which slots of a
+    /// group are taken.
+    pub fn close_groups(
+        &mut self,
+        disk: &dyn Disk,
+        used: Option<u64>,
+    ) -> Result<(), IdentityError> {
+        let beyond = used.map_or(0, |counter| counter / GROUP_BLOCK_GROUPS + 1);
+        let block = u32::try_from(beyond).unwrap_or(GROUP_BLOCKS).max(self.group_block);
+        self.replace(disk, Self { group_block: block, groups_closed: block, ..*self })
+    }
+
     fn replace(&mut self, disk: &dyn Disk, identity: Self) -> Result<(), IdentityError> {
         identity.store(disk)?;
         *self = identity;
@@ -184,17 +216,23 @@ impl Identity {
 
     fn render(&self) -> String {
         let node = self.node.map_or("none".to_owned(), |node| node.get().to_string());
-        let body = format!(
+        let mut body = format!(
             "{TITLE}\nlog_id {}\nnode {node}\ngroup_block {}\n",
             self.log_id, self.group_block
         );
+        if self.groups_closed > 0 {
+            body += &format!("groups_closed {}\n", self.groups_closed);
+        }
         format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()))
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        let mut lines = text.lines();
-        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let mut lines = text.lines().peekable();
+        let mut field = |name: &str| {
+            let line = lines.next_if(|line| line.starts_with(name))?;
+            line[name.len()..].strip_prefix(' ')
+        };
         field("noetl-metrics")?;
         let log_id = Uuid::try_parse(field("log_id")?).ok()?;
         let node = match field("node")? {
@@ -202,7 +240,11 @@ impl Identity {
             number => Some(NodeNumber::new(number.parse().ok()?)?),
         };
         let group_block = field("group_block")?.parse().ok()?;
-        let identity = Self { log_id, node, group_block };
+        let groups_closed = match field("groups_closed") {
+            Some(block) => block.parse().ok()?,
+            None => 0,
+        };
+        let identity = Self { log_id, node, group_block, groups_closed };
         // There is one way to write an identity, so equality checks title, order and checksum.
         (identity.render() == text).then_some(identity)
     }
@@ -247,6 +289,13 @@ mod tests {
     fn what_is_not_exactly_an_identity_is_refused() {
         let disk = Arc::new(MemoryDisk::default());
         let identity = Identity::load_or_create(&*disk).unwrap();
+        check_text(identity);
+        let closed = Identity { groups_closed: 3, ..identity };
+        check_text(closed);
+        assert!(closed.render().contains("\ngroups_closed 3\n"));
+    }
+
+    fn check_text(identity: Identity) {
         let text = identity.render();
         assert_eq!(Identity::parse(text.as_bytes()), Some(identity));
         for at in 0..text.len() * 8 {
@@ -257,6 +306,23 @@ mod tests {
         for end in 0..text.len() {
             assert_eq!(Identity::parse(&text.as_bytes()[..end]), None, "cut at {end}");
         }
+    }
+
+    #[test]
+    fn groups_are_closed_up_to_the_last_that_anybody_may_have_begun() {
+        let disk = MemoryDisk::default();
+        let mut identity = Identity::load_or_create(&disk).unwrap();
+        assert_eq!(identity.groups_closed_below(), 0);
+        identity.take_group_block(&disk).unwrap();
+        let check = |identity: &mut Identity, used, block: u64| {
+            identity.close_groups(&disk, used).unwrap();
+            assert_eq!(identity.groups_closed_below(), block * GROUP_BLOCK_GROUPS);
+            assert_eq!(Identity::load(&disk).unwrap(), Some(*identity));
+        };
+        check(&mut identity, None, 1);
+        check(&mut identity, Some(5), 1);
+        check(&mut identity, Some(3 * GROUP_BLOCK_GROUPS), 4);
+        assert_eq!(identity.take_group_block(&disk).unwrap().start, 4 * GROUP_BLOCK_GROUPS);
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn keys_name(number: u64) -> String {
 }
 
 /// The number in a key file's name; `None` for any other name.
-fn keys_number(name: &str) -> Option<u64> {
+pub(super) fn keys_number(name: &str) -> Option<u64> {
     let number = name.strip_suffix(".keys")?.parse().ok()?;
     (keys_name(number) == name).then_some(number)
 }
@@ -129,7 +129,7 @@ impl KeyFiles {
                         draft.push(&key)?;
                     }
                     Entry::Row(row) => self.now = self.now.max(row.head.received_at),
-                    Entry::Component(_) | Entry::Series(_) => {}
+                    Entry::Component(_) | Entry::Series(_) | Entry::Hole(_) => {}
                 }
             }
         }

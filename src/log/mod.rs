@@ -9,7 +9,8 @@
 //! A record travels: [`Appender::append`] stages it (`intake`), the writer thread writes and
 //! syncs all that is staged at once (`writer`) and settles their tickets (`batch`); a
 //! [`Reader`] follows; once [`Progress::set_flushed`] has passed a segment, the preparer thread
-//! reuses it (`preparer`). `scan` reads it all again at the next start. The format is in
+//! reuses it (`preparer`). `scan` reads it all again at the next start. While no server runs, `survey`
+//! looks at it and `mend` changes it. The format is in
 //! `docs/format/log.md`.
 
 mod appender;
@@ -25,12 +26,14 @@ mod intake;
 mod keys;
 #[cfg(test)]
 pub(crate) mod memory_disk;
+pub mod mend;
 mod preparer;
 mod progress;
 mod reader;
 mod record;
 mod scan;
 mod segment;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -41,7 +44,7 @@ use std::thread::JoinHandle;
 
 pub use appender::Appender;
 pub use batch::Ticket;
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Access, Disk, DiskFile, RealDisk};
 pub use drain::Drain;
 pub use error::{AppendError, Damage, LogFailed, OpenError, ReadError};
 pub use identity::{GROUP_BLOCK_GROUPS, Identity, IdentityError};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::error::{Damage, OpenError};
 use super::preparer::zero;
 use super::reader::Record;
@@ -41,8 +41,7 @@ pub(super) fn scan(
     visit: &mut dyn FnMut(Record<'_>),
 ) -> Result<Found, OpenError> {
     let names = disk.list().map_err(OpenError::io("list the log directory"))?;
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
+    let numbers = numbers(&names);
     if let Some(gap) = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
         return Err(OpenError::Missing { segment: gap[0] + 1 });
     }
@@ -69,27 +68,50 @@ pub(super) fn scan(
     Ok(Found { segments, end: cursor.position(), spares })
 }
 
-fn open_segment(disk: &dyn Disk, log_id: Uuid, number: u64) -> Result<Segment, OpenError> {
-    let reading = || OpenError::io(format!("read {}", segment_name(number)));
-    let file = disk.open(&segment_name(number)).map_err(reading())?;
-    let mut bytes = [0; SEGMENT_HEADER_BYTES];
-    file.read_full_at(&mut bytes, 0).map_err(reading())?;
-    let damaged = OpenError::Corrupt { segment: number, offset: 0, damage: Damage::Header };
-    let header = match SegmentHeader::decode(&bytes) {
-        Ok(header) if header.number == number => header,
-        Ok(_) | Err(BadSegmentHeader::Damaged) => return Err(damaged),
-        Err(BadSegmentHeader::Version(version)) => {
-            return Err(OpenError::Version { segment: number, version });
-        }
-    };
+/// The numbers of the segments among `names`, in order.
+pub(super) fn numbers(names: &[String]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Opens the segment of that number, if its header is sound.
+pub(super) fn open_segment(
+    disk: &dyn Disk,
+    log_id: Uuid,
+    number: u64,
+) -> Result<Segment, OpenError> {
+    let name = &*segment_name(number);
+    let (header, file) = read_header(disk, number, name)?;
     if header.log_id != log_id {
         return Err(OpenError::Foreign { segment: number });
     }
-    let file_bytes = file.bytes().map_err(reading())?;
+    let file_bytes = file.bytes().map_err(OpenError::io(format!("read {name}")))?;
     if file_bytes < RECORDS_START {
-        return Err(damaged);
+        return Err(OpenError::Corrupt { segment: number, offset: 0, damage: Damage::Header });
     }
     Ok(Segment::new(header, file, file_bytes, RECORDS_START))
+}
+
+/// The header of segment `number` in the file `name`, whatever log it is of.
+pub(super) fn read_header(
+    disk: &dyn Disk,
+    number: u64,
+    name: &str,
+) -> Result<(SegmentHeader, Box<dyn DiskFile>), OpenError> {
+    let reading = || OpenError::io(format!("read {name}"));
+    let file = disk.open(name).map_err(reading())?;
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    file.read_full_at(&mut bytes, 0).map_err(reading())?;
+    match SegmentHeader::decode(&bytes) {
+        Ok(header) if header.number == number => Ok((header, file)),
+        Ok(_) | Err(BadSegmentHeader::Damaged) => {
+            Err(OpenError::Corrupt { segment: number, offset: 0, damage: Damage::Header })
+        }
+        Err(BadSegmentHeader::Version(version)) => {
+            Err(OpenError::Version { segment: number, version })
+        }
+    }
 }
 
 /// Reads a segment that must hold every position below `end`, the start of the next one.
@@ -155,34 +177,15 @@ fn step(
 
 /// Looks for headers of this segment behind its end: `None` when there is none, else where the
 /// last of them ends. An error when one of them proves the record at the end to be damaged.
-///
-/// No client can plant a header: it would have to know the segment's random identity.
 fn inspect_tail(
     segment: &Segment,
     cursor: &mut Cursor,
     flaw: Flaw,
 ) -> Result<Option<u64>, OpenError> {
     let (bad_offset, bad_position) = (cursor.offset(), cursor.position());
-    let is_identity = |word: &[u8; 8]| u64::from_le_bytes(*word) == segment.header.identity;
     let mut dirty_end = None;
-    loop {
-        let ahead = cursor
-            .fill(&*segment.file, HEADER_BYTES, segment.bytes)
-            .map_err(unreadable(segment))?;
-        // The identity stands in a header's second eight bytes.
-        let (words, _) = ahead.as_chunks::<ALIGNMENT>();
-        if words.len() * ALIGNMENT < HEADER_BYTES {
-            return Ok(dirty_end);
-        }
-        let candidates = &words[1..words.len() - 2];
-        let Some(at) = candidates.iter().position(is_identity) else {
-            let clean = candidates.len() * ALIGNMENT;
-            cursor.skip(clean);
-            continue;
-        };
-        cursor.skip(at * ALIGNMENT);
-        let header_end = cursor.offset() + HEADER_BYTES as u64;
-        dirty_end = Some(header_end);
+    while cursor.seek_header(segment).map_err(unreadable(segment))? {
+        dirty_end = Some(cursor.offset() + HEADER_BYTES as u64);
         let step = match cursor.verified(segment, segment.bytes).map_err(unreadable(segment))? {
             Ok(header) if header.synced_before() > bad_position.get() => {
                 return Err(corrupt(segment, bad_offset, flaw));
@@ -192,6 +195,7 @@ fn inspect_tail(
         };
         cursor.skip(step);
     }
+    Ok(dirty_end)
 }
 
 /// Names the segment only once there is an error: this is called for every record.

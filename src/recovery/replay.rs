@@ -93,34 +93,31 @@ impl<'a> Replay<'a> {
                 Entry::Component(component) => self.component(&component, record.end()),
                 Entry::Series(series) => self.series(&series, record.end()),
                 Entry::Key(key) => self.key(&key),
+                // Whoever gave it up has closed the groups that it may have grown.
+                Entry::Hole(_) => {}
             }
         }
         Ok(())
     }
 
     fn component(&self, component: &entry::Component<'_>, until: LogPosition) {
-        self.defined(component.component_type, component.name, until);
+        if let Some(component) = self.find_or_insert(component.component_type, component.name) {
+            component.lock().definitions_logged(until);
+        }
     }
 
-    /// The component whose definition ends below `until`. It may not be flushed yet, and must
-    /// not be let go before it is: what PostgreSQL has of it would be taken for all there is,
-    /// and a slot be given out twice.
-    fn defined(
-        &self,
-        component_type: &str,
-        name: &str,
-        until: LogPosition,
-    ) -> Option<Arc<Component>> {
+    fn find_or_insert(&self, component_type: &str, name: &str) -> Option<Arc<Component>> {
         let key = ComponentKey::new(component_type, name).ok()?;
-        let component = self.registry.find_or_insert(key);
-        component.lock().definitions_logged(until);
-        Some(component)
+        Some(self.registry.find_or_insert(key))
     }
 
     fn series(&mut self, series: &entry::SeriesSlot<'_>, until: LogPosition) {
-        let Some(component) = self.defined(series.component_type, series.name, until) else {
+        let Some(component) = self.find_or_insert(series.component_type, series.name) else {
             return;
         };
+        // It may not be flushed yet, and must not be let go before it is: what PostgreSQL has of
+        // the component would be taken for all there is, and a slot be given out twice.
+        component.lock().series_logged(until);
         let stored = StoredSeries {
             group: series.group,
             slot: series.slot,

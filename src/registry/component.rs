@@ -7,8 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::groups::{GroupIds, OpenGroup};
 use super::series_table::{Found, LastValue, SeriesTable, SeriesView};
 use crate::model::{
-    ComponentKey, GroupId, LogPosition, NodeNumber, RuntimeId, SeriesDefinition, Slot,
-    StoredSeries, Timestamp,
+    ComponentKey, GroupId, LogPosition, RuntimeId, SeriesDefinition, Slot, StoredSeries, Timestamp,
 };
 
 /// A change of a component's help texts, units or types is stored at most this often, so that a
@@ -208,6 +207,12 @@ impl ComponentState {
         self.defined_until = until;
     }
 
+    /// Notes that the log holds definitions of series of this component before `until`. Its own
+    /// may have been lost with what was given up of the log; then it is logged again.
+    pub fn series_logged(&mut self, until: LogPosition) {
+        self.defined_until = until;
+    }
+
     /// Takes over the type, help text and unit of `definition`, whose identity is the entry's.
     pub fn change_metadata(&mut self, entry: usize, definition: &[u8], now_s: u32) {
         self.table.change_metadata(entry, definition);
@@ -247,11 +252,11 @@ impl ComponentState {
     pub(super) fn restore(
         &mut self,
         series: &StoredSeries,
-        node: NodeNumber,
+        ids: &GroupIds,
         now_s: u32,
     ) -> Option<(usize, bool)> {
         if self.stored_known {
-            OpenGroup::learn(&mut self.open_group, node, series.group, series.slot);
+            OpenGroup::learn(&mut self.open_group, ids, series.group, series.slot);
         }
         let definition = &*series.definition;
         let identity_bytes = SeriesDefinition::parse(definition)?.identity_bytes();

@@ -177,7 +177,7 @@ impl Registry {
         series: &StoredSeries,
         now_s: u32,
     ) -> Option<usize> {
-        let (at, added) = component.lock().restore(series, self.group_ids.node(), now_s)?;
+        let (at, added) = component.lock().restore(series, &self.group_ids, now_s)?;
         if added {
             self.budget.used.fetch_add(1, Ordering::Relaxed);
             self.mark_changed(component);

@@ -11,6 +11,8 @@ use crate::model::{GroupId, NodeNumber, SLOTS_PER_GROUP, Slot};
 #[derive(Debug)]
 pub struct GroupIds {
     node: NodeNumber,
+    /// Groups of lower counters are never appended to.
+    open_from: u64,
     blocks: Mutex<Blocks>,
 }
 
@@ -23,12 +25,23 @@ struct Blocks {
 impl GroupIds {
     /// Ids of `node` with the counters of `block`, which no earlier run may have used.
     pub fn new(node: NodeNumber, block: Range<u64>) -> Self {
-        Self { node, blocks: Mutex::new(Blocks { current: block, spare: None }) }
+        Self { node, open_from: 0, blocks: Mutex::new(Blocks { current: block, spare: None }) }
+    }
+
+    /// Has groups with counters below `counter` stay as they are: some of their slots may have
+    /// been given out by records that were lost.
+    #[must_use]
+    pub fn with_groups_closed_below(self, counter: u64) -> Self {
+        Self { open_from: counter, ..self }
     }
 
     /// The node whose groups these are.
     pub fn node(&self) -> NodeNumber {
         self.node
+    }
+
+    fn may_grow(&self, group: GroupId) -> bool {
+        group.node() == self.node && group.counter() >= self.open_from
     }
 
     /// Whether [`GroupIds::add_block`] should be called soon.
@@ -75,8 +88,8 @@ impl OpenGroup {
     /// Learns of a stored (group, slot), told in ascending order of both. The newest own group
     /// goes on after its last slot; one with a slot missing is never appended to, for the
     /// missing one may be taken.
-    pub(super) fn learn(open: &mut Option<Self>, node: NodeNumber, group: GroupId, slot: Slot) {
-        if group.node() != node {
+    pub(super) fn learn(open: &mut Option<Self>, ids: &GroupIds, group: GroupId, slot: Slot) {
+        if !ids.may_grow(group) {
             return;
         }
         const FULL: u8 = SLOTS_PER_GROUP as u8;
@@ -123,18 +136,34 @@ mod tests {
     fn a_foreign_group_is_never_appended_to() {
         let ids = GroupIds::new(node(3), 10..12);
         let mut open = None;
-        OpenGroup::learn(&mut open, node(3), GroupId::new(node(4), 9), Slot::new(0).unwrap());
+        OpenGroup::learn(&mut open, &ids, GroupId::new(node(4), 9), Slot::new(0).unwrap());
         assert!(open.is_none());
         for (counter, slot) in [(7, 0), (8, 0), (8, 1), (7, 1), (8, 0)] {
             OpenGroup::learn(
                 &mut open,
-                node(3),
+                &ids,
                 GroupId::new(node(3), counter),
                 Slot::new(slot).unwrap(),
             );
         }
         let (group, slot) = OpenGroup::take_slot(&mut open, &ids).unwrap();
         assert_eq!((group.counter(), slot.get()), (8, 2), "the newest own group goes on");
+    }
+
+    #[test]
+    fn a_closed_group_is_never_appended_to() {
+        let first_of = |closed_below| {
+            let ids = GroupIds::new(node(3), 10..12).with_groups_closed_below(closed_below);
+            let mut open = None;
+            for (counter, slot) in [(7, 0), (8, 0)] {
+                let (group, slot) = (GroupId::new(node(3), counter), Slot::new(slot).unwrap());
+                OpenGroup::learn(&mut open, &ids, group, slot);
+            }
+            OpenGroup::take_slot(&mut open, &ids).map(|(group, slot)| (group.counter(), slot.get()))
+        };
+        assert_eq!(first_of(0), Some((8, 1)));
+        assert_eq!(first_of(8), Some((8, 1)));
+        assert_eq!(first_of(9), Some((10, 0)));
     }
 
     #[test]
@@ -145,7 +174,7 @@ mod tests {
             for slot in slots {
                 OpenGroup::learn(
                     &mut open,
-                    node(3),
+                    &ids,
                     GroupId::new(node(3), 7),
                     Slot::new(*slot).unwrap(),
                 );

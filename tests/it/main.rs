@@ -22,6 +22,7 @@ mod commands;
 mod connections;
 mod durability;
 mod external;
+mod log_commands;
 mod prometheus;
 mod python_worker;
 mod quarantine;

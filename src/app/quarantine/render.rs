@@ -57,6 +57,7 @@ impl<W: Write> Lines<'_, W> {
                 Ok(Entry::Series(series)) => series_object(&series),
                 Ok(Entry::Row(row)) => row_object(&row),
                 Ok(Entry::Key(key)) => key_object(&key),
+                Ok(Entry::Hole(hole)) => hole_object(&hole),
                 Err(error) => json!({"entry": "unreadable", "reason": error.to_string()}),
             };
             self.line(&object)?;
@@ -112,6 +113,11 @@ fn row_object(row: &entry::Row<'_>) -> Value {
 fn key_object(key: &entry::Key<'_>) -> Value {
     json!({"entry": "key", "received_at": time(key.received_at),
            "answer": String::from_utf8_lossy(key.answer)})
+}
+
+fn hole_object(hole: &entry::Hole) -> Value {
+    json!({"entry": "hole", "given_up_at": time(hole.given_up_at), "from": hole.from.get(),
+           "to": hole.to.get()})
 }
 
 fn time(timestamp: Timestamp) -> String {

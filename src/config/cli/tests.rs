@@ -1,3 +1,4 @@
+use super::super::log_action::Consent;
 use super::*;
 
 fn parse(line: &str, env: &[(&str, &str)]) -> Result<Command, CliExit> {
@@ -89,6 +90,23 @@ fn the_quarantine_is_told_which_record() {
     check("quarantine replay --all --data-dir /srv", QuarantineAction::ReplayAll);
     for line in ["replay", "replay --id 7 --all", "replay --id 0", "replay --id x", "show", ""] {
         assert!(matches!(exit(&format!("quarantine {line}")), CliExit::Usage(_)), "{line}");
+    }
+}
+
+#[test]
+fn the_commands_of_the_log_are_read() {
+    let check = |line: &str, expected: LogAction| match parse(line, &[]) {
+        Ok(Command::Log { action, .. }) => assert_eq!(action, expected, "{line}"),
+        other => panic!("{line}: {other:?}"),
+    };
+    check("log inspect", LogAction::Inspect(OutputForm::Text));
+    check("log verify --json --data-dir /srv", LogAction::Verify(OutputForm::Json));
+    let (segment, consent) = (7, Consent::Asked);
+    check("log set-aside 0000000000000007", LogAction::SetAside { segment, consent });
+    let consent = Consent::Given;
+    check("log set-aside 7 --yes", LogAction::SetAside { segment, consent });
+    for line in ["", "set-aside", "set-aside x", "set-aside --yes", "inspect 7", "verify --yes"] {
+        assert!(matches!(exit(&format!("log {line}")), CliExit::Usage(_)), "{line}");
     }
 }
 

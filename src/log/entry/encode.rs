@@ -1,8 +1,8 @@
 //! Writes entries. The bounds that are asserted here hold for everything the decoders let in.
 
 use super::{
-    Component, Key, ROW_OFFSET_US_END, RowHead, STORED_KEY_BYTES_MAX, SeriesSlot, TAG_COMPONENT,
-    TAG_KEY, TAG_ROW, TAG_ROW_WITH_OFFSETS, TAG_SERIES,
+    Component, Hole, Key, ROW_OFFSET_US_END, RowHead, STORED_KEY_BYTES_MAX, SeriesSlot,
+    TAG_COMPONENT, TAG_HOLE, TAG_KEY, TAG_ROW, TAG_ROW_WITH_OFFSETS, TAG_SERIES,
 };
 
 /// Bytes of a row before its values: tag, group, two timestamps, present.
@@ -61,6 +61,14 @@ pub fn encode_key(out: &mut Vec<u8>, key: &Key<'_>) {
     out.extend_from_slice(&key.body_digest);
     write_short(out, key.key);
     write_long(out, key.answer);
+}
+
+/// Appends a hole.
+pub fn encode_hole(out: &mut Vec<u8>, hole: &Hole) {
+    out.push(TAG_HOLE);
+    out.extend_from_slice(&hole.given_up_at.micros().to_le_bytes());
+    out.extend_from_slice(&hole.from.get().to_le_bytes());
+    out.extend_from_slice(&hole.to.get().to_le_bytes());
 }
 
 /// Grows `out` once and fills it in a loop that the compiler turns into a copy.

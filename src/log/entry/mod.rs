@@ -11,16 +11,19 @@
 //! 3 row         i64 group, i64 timestamp, i64 received at, u64 present, f64 per bit set
 //! 4 row         as 3, then u32 offset per bit set
 //! 5 key         i64 received at, 16 bytes digest, u8 length, key, u32 length, answer
+//! 16 hole       i64 given up at, u64 from, u64 to
 //! ```
 
 mod encode;
+mod hole;
 #[cfg(test)]
 pub(crate) mod payload;
 mod row;
 
 use crate::model::{GroupId, RuntimeId, Slot, Timestamp};
 
-pub use encode::{encode_component, encode_key, encode_row, encode_series};
+pub use encode::{encode_component, encode_hole, encode_key, encode_row, encode_series};
+pub use hole::Hole;
 pub use row::{ROW_OFFSET_US_END, Row, RowHead};
 
 /// The longest form of a key that an entry holds, in bytes. What clients may send is bounded
@@ -32,6 +35,8 @@ const TAG_SERIES: u8 = 2;
 const TAG_ROW: u8 = 3;
 const TAG_ROW_WITH_OFFSETS: u8 = 4;
 const TAG_KEY: u8 = 5;
+/// Tags from here on are written by people's commands and not by reports.
+const TAG_HOLE: u8 = 16;
 
 /// One entry of a payload.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +49,8 @@ pub enum Entry<'a> {
     Row(Row<'a>),
     /// The report came with an idempotency key.
     Key(Key<'a>),
+    /// The record stands for others that were lost and given up.
+    Hole(Hole),
 }
 
 /// A component that reported.
@@ -182,6 +189,7 @@ impl<'a> Fields<'a> {
                 key: self.short_bytes(STORED_KEY_BYTES_MAX)?,
                 answer: self.long_bytes()?,
             })),
+            TAG_HOLE => Ok(Entry::Hole(Hole::read(self)?)),
             unknown => Err(EntryFlaw::Tag(unknown)),
         }
     }

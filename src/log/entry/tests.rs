@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::NodeNumber;
+use crate::model::{LogPosition, NodeNumber};
 
 fn group() -> GroupId {
     GroupId::new(NodeNumber::new(3).unwrap(), 17)
@@ -40,6 +40,10 @@ fn key() -> Key<'static> {
     Key { received_at: time(7), key: b"retry-1", body_digest: [9; 16], answer: b"{}" }
 }
 
+fn hole() -> Hole {
+    Hole { given_up_at: time(8), from: LogPosition::new(5), to: LogPosition::new(9) }
+}
+
 /// One entry of each kind.
 fn sample_payload() -> Vec<u8> {
     let mut payload = Vec::new();
@@ -48,6 +52,7 @@ fn sample_payload() -> Vec<u8> {
     encode_row(&mut payload, &head(0b101), &[1.5, f64::INFINITY], None);
     encode_row(&mut payload, &head(1 << 63 | 1), &[0.0, -0.0], Some(&[0, 999_999]));
     encode_key(&mut payload, &key());
+    encode_hole(&mut payload, &hole());
     payload
 }
 
@@ -55,12 +60,13 @@ fn sample_payload() -> Vec<u8> {
 fn every_entry_is_read_as_it_was_written() {
     let payload = sample_payload();
     let entries: Vec<_> = Entries::new(&payload).collect::<Result<_, _>>().unwrap();
-    let [a, b, Entry::Row(plain), Entry::Row(with_offsets), e] = entries[..] else {
-        panic!("five entries expected: {entries:?}");
+    let [a, b, Entry::Row(plain), Entry::Row(with_offsets), e, f] = entries[..] else {
+        panic!("six entries expected: {entries:?}");
     };
     assert_eq!(a, Entry::Component(component()));
     assert_eq!(b, Entry::Series(series()));
     assert_eq!(e, Entry::Key(key()));
+    assert_eq!(f, Entry::Hole(hole()));
     assert_eq!(plain.head, head(0b101));
     assert_eq!(plain.slots().map(Slot::get).collect::<Vec<_>>(), [0, 2]);
     assert_eq!(plain.values().collect::<Vec<_>>(), [1.5, f64::INFINITY]);
@@ -86,6 +92,27 @@ fn a_payload_that_ends_early_is_short_unless_cut_between_entries() {
             let short = EntryError { offset: start, flaw: EntryFlaw::Short };
             assert_eq!(last, Some(Err(short)), "cut at {end}");
         }
+    }
+}
+
+#[test]
+fn a_long_loss_is_several_holes_and_an_empty_one_is_none() {
+    let at = LogPosition::new;
+    let split = |from, to| {
+        Hole::split(time(8), at(from), at(to))
+            .map(|hole| (hole.from.get(), u64::from(hole.positions())))
+            .collect::<Vec<_>>()
+    };
+    let most = u64::from(u32::MAX);
+    assert_eq!(split(5, 5), []);
+    assert_eq!(split(5, 6), [(5, 1)]);
+    assert_eq!(split(5, 5 + most), [(5, most)]);
+    assert_eq!(split(5, 7 + 2 * most), [(5, most), (5 + most, most), (5 + 2 * most, 2)]);
+    for to in [5, 4, 6 + most] {
+        let mut payload = Vec::new();
+        encode_hole(&mut payload, &Hole { given_up_at: time(8), from: at(5), to: at(to) });
+        let range = EntryError { offset: 0, flaw: EntryFlaw::Range };
+        assert_eq!(Entries::new(&payload).next(), Some(Err(range)), "to {to}");
     }
 }
 

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod keys;
 mod limits;
+mod mend;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,114 @@
+//! The commands of the log of a stopped server: inspect, verify, set aside.
+
+mod render;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Consent, LogAction, OutputForm, Settings};
+use crate::log::mend::{self, MendError, Resolve};
+use crate::log::survey::survey;
+use crate::log::{Access, OpenError, RealDisk};
+
+/// How a command went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked for is done, and all that was looked at is sound.
+    Done,
+    /// Something is damaged.
+    Damaged,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such directory.
+    #[error("open the log in {}: {source}; name the server's data directory with --data-dir", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The log cannot be looked at.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The segment cannot be set aside.
+    #[error(transparent)]
+    Mend(#[from] MendError),
+    /// The output cannot be written.
+    #[error("write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Does what `action` says with the log of `settings` and prints to `out`.
+pub fn run(
+    settings: &Settings,
+    action: LogAction,
+    out: &mut impl Write,
+) -> Result<Outcome, CommandError> {
+    let done = match action {
+        LogAction::Inspect(form) => inspect(&open(settings, Access::Read)?, form, out),
+        LogAction::Verify(form) => verify(&open(settings, Access::Read)?, form, out),
+        LogAction::SetAside { segment, consent } => {
+            set_aside(&open(settings, Access::Write)?, segment, consent, out)
+        }
+    };
+    match done {
+        // Output that is closed early, as by `head`, is no failure of ours.
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Outcome::Done)
+        }
+        done => done,
+    }
+}
+
+fn open(settings: &Settings, access: Access) -> Result<RealDisk, CommandError> {
+    let path = settings.data_dir.join("log");
+    RealDisk::existing(&path, access).map_err(|source| CommandError::Directory { path, source })
+}
+
+fn inspect(
+    disk: &RealDisk,
+    form: OutputForm,
+    out: &mut impl Write,
+) -> Result<Outcome, CommandError> {
+    let survey = survey(disk, &mut |_| {})?;
+    match form {
+        OutputForm::Text => render::table(&survey, out)?,
+        OutputForm::Json => render::objects(&survey, out)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn verify(
+    disk: &RealDisk,
+    form: OutputForm,
+    out: &mut impl Write,
+) -> Result<Outcome, CommandError> {
+    let mut written = Ok(());
+    let survey = survey(disk, &mut |finding| {
+        if written.is_ok() {
+            written = render::finding(&finding, form, out);
+        }
+    })?;
+    written?;
+    render::verdict(&survey, form, out)?;
+    Ok(if survey.findings == 0 { Outcome::Done } else { Outcome::Damaged })
+}
+
+fn set_aside(
+    disk: &RealDisk,
+    segment: u64,
+    consent: Consent,
+    out: &mut impl Write,
+) -> Result<Outcome, CommandError> {
+    let resolve = match consent {
+        Consent::Given => Resolve::Perform,
+        Consent::Asked => Resolve::Propose,
+    };
+    let mended = mend::set_aside(disk, segment, resolve, SystemClock.now())?;
+    render::mended(segment, &mended, resolve, out)?;
+    Ok(Outcome::Done)
+}
