@@ -27,6 +27,7 @@ mod prometheus;
 mod python_worker;
 mod quarantine;
 mod query;
+mod read_log;
 mod report;
 mod slow_clients;
 
