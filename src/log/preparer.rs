@@ -184,7 +184,7 @@ pub(super) fn prepare(disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
 
 /// Writes zeros over `from..to` and syncs them.
 fn fill(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
-    file.allocate(to)?;
+    file.allocate_all(to)?;
     zero(file, from, to)
 }
 
