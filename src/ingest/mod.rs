@@ -125,8 +125,8 @@ impl Ingest {
     /// Brings one report into the log, or finds that its key is there already.
     async fn log(&self, document: &[u8], key: Option<KeyDigest>) -> Result<Logged, IngestError> {
         let Some(key) = key else { return self.submit(document, None).await };
-        let (body, now_s) = (BodyDigest::of(document), self.parts.clock.now().seconds());
-        match self.parts.keys.claim(key, body, now_s) {
+        let body = BodyDigest::of(document);
+        match self.parts.keys.claim(key, body, self.parts.clock.now().seconds()) {
             KeyState::Repeat(answer) => {
                 let ticket = self.parts.appender.barrier()?;
                 let repeated = answer::read_inserted(&answer);
@@ -143,6 +143,9 @@ impl Ingest {
             KeyState::First => {
                 let mut claim = Claim { keys: &self.parts.keys, key, held: true };
                 let logged = self.submit(document, Some((key, body))).await?;
+                // Time has passed meanwhile, and the clock may have been set back: what it showed
+                // before would have keys forgotten that are new.
+                let now_s = self.parts.clock.now().seconds();
                 self.parts.keys.settle(key, body, &logged.answer, now_s);
                 claim.held = false;
                 Ok(logged)

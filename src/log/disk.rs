@@ -67,6 +67,16 @@ impl dyn DiskFile + '_ {
         Ok(())
     }
 
+    /// Reserves space for `bytes` bytes, going on after interruptions.
+    pub(super) fn allocate_all(&self, bytes: u64) -> io::Result<()> {
+        loop {
+            match self.allocate(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
     /// Reads until `bytes` is full or the file ends, and says how many bytes it read.
     pub(super) fn read_full_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;

@@ -45,7 +45,8 @@ pub(super) struct KeyFiles {
     /// What they may take of the log's budget; the oldest go when they take more.
     bytes_max: u64,
     files: VecDeque<KeyFile>,
-    /// The latest time in anything that was kept or passed over. The log has no other clock.
+    /// The latest time in the segment that went last. The log has no other clock; what an older
+    /// segment says is no time to go by, for the server's clock may have been set back since.
     now: Timestamp,
 }
 
@@ -113,6 +114,7 @@ impl KeyFiles {
     fn copy(&mut self, segment: &Segment, draft: &mut Draft<'_>) -> io::Result<()> {
         let mut cursor = Cursor::new(segment.header.first);
         let limit = segment.synced_bytes();
+        self.now = Timestamp::MIN;
         while cursor.offset() < limit {
             let payload = match cursor.next(segment, limit)? {
                 Ok((_, payload)) => payload,
@@ -172,7 +174,6 @@ impl KeyFiles {
             }
             visit(Record { position: header.position, rows: header.rows, payload });
         }
-        self.now = self.now.max(stock.newest);
         self.add(KeyFile { number, bytes, stock });
         Ok(())
     }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -33,20 +34,31 @@ pub(super) type Spare = (String, Box<dyn DiskFile>);
 
 /// Prepared segments, in the order in which they were offered.
 #[derive(Default)]
-pub(super) struct Spares(Mutex<VecDeque<Spare>>);
+pub(super) struct Spares {
+    waiting: Mutex<VecDeque<Spare>>,
+    /// Whether the writer has one that the catalog does not know yet. It takes its bytes.
+    in_hand: AtomicBool,
+}
 
 impl Spares {
     /// The next spare. Records are only given to spares that were put here before.
     pub(super) fn take(&self) -> Spare {
-        self.0.lock().pop_front().expect("a record is never given to a spare that is not there")
+        let mut waiting = self.waiting.lock();
+        self.in_hand.store(true, Ordering::SeqCst);
+        waiting.pop_front().expect("a record is never given to a spare that is not there")
+    }
+
+    /// Says that the spare which was taken is in the catalog.
+    pub(super) fn placed(&self) {
+        self.in_hand.store(false, Ordering::SeqCst);
     }
 
     fn put(&self, spare: Spare) {
-        self.0.lock().push_back(spare);
+        self.waiting.lock().push_back(spare);
     }
 
     fn count(&self) -> usize {
-        self.0.lock().len()
+        self.waiting.lock().len()
     }
 }
 
@@ -92,8 +104,7 @@ impl Preparer {
             self.progress.set_release_at(position);
         }
         while self.spares.count() < SPARES_KEPT {
-            let bytes = self.catalog.bytes() + self.keys.bytes() + self.settings.segment_bytes;
-            if bytes > self.settings.budget_bytes {
+            if self.bytes() + self.settings.segment_bytes > self.settings.budget_bytes {
                 self.intake.set_shortage(Shortage::Budget);
                 return Ok(());
             }
@@ -107,6 +118,14 @@ impl Preparer {
             self.disk.remove(&name)?;
         }
         Ok(())
+    }
+
+    /// What the log takes on the disk, but for spares that wait.
+    fn bytes(&self) -> u64 {
+        // In this order: counted twice, it is only looked at again once it is in the catalog.
+        let in_hand = self.spares.in_hand.load(Ordering::SeqCst);
+        let taken = if in_hand { self.settings.segment_bytes } else { 0 };
+        taken + self.catalog.bytes() + self.keys.bytes()
     }
 
     /// Keeps what a restart must know of a released segment. A full disk must not keep the segment
@@ -137,7 +156,9 @@ impl Preparer {
         match Arc::try_unwrap(segment) {
             Ok(segment)
                 if self.spares.count() < SPARES_KEPT
-                    && segment.bytes == self.settings.segment_bytes =>
+                    && segment.bytes == self.settings.segment_bytes
+                    // Its keys have come to the log's bytes meanwhile.
+                    && self.bytes() + segment.bytes <= self.settings.budget_bytes =>
             {
                 let spare_name = fresh_spare_name();
                 self.disk.rename(&name, &spare_name)?;
@@ -184,7 +205,7 @@ pub(super) fn prepare(disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
 
 /// Writes zeros over `from..to` and syncs them.
 fn fill(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
-    file.allocate(to)?;
+    file.allocate_all(to)?;
     zero(file, from, to)
 }
 

@@ -17,12 +17,15 @@ use super::disk::{Disk, DiskFile};
 use super::error::{Damage, OpenError};
 use super::preparer::zero;
 use super::reader::Record;
-use super::record::{ALIGNMENT, Flaw, HEADER_BYTES};
+use super::record::{ALIGNMENT, Flaw, HEADER_BYTES, Header};
 use super::segment::{
     BadSegmentHeader, RECORDS_START, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_spare_name,
     segment_name, segment_number,
 };
 use crate::model::LogPosition;
+
+/// Bytes that are written again at once.
+const REWRITE_BYTES: usize = 1 << 20;
 
 /// What stood in the directory.
 pub(super) struct Found {
@@ -40,6 +43,9 @@ pub(super) fn scan(
     log_id: Uuid,
     visit: &mut dyn FnMut(Record<'_>),
 ) -> Result<Found, OpenError> {
+    // A process that was killed may have left names which no crash would: what is built on them
+    // from now on must not lose them.
+    disk.sync_dir().map_err(OpenError::io("sync the log directory"))?;
     let names = disk.list().map_err(OpenError::io("list the log directory"))?;
     let numbers = numbers(&names);
     if let Some(gap) = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
@@ -143,9 +149,16 @@ fn read_last(
     cursor: &mut Cursor,
     visit: &mut dyn FnMut(Record<'_>),
 ) -> Result<(), OpenError> {
+    // Where the records of the last sync begin, and up to where the log was synced before it.
+    let mut last_sync = (cursor.offset(), cursor.position().get());
     let flaw = loop {
-        if let Err(flaw) = step(segment, cursor, visit)? {
-            break flaw;
+        let offset = cursor.offset();
+        match step(segment, cursor, visit)? {
+            Ok(header) if header.synced_before() > last_sync.1 => {
+                last_sync = (offset, header.synced_before());
+            }
+            Ok(_) => {}
+            Err(flaw) => break flaw,
         }
     };
     let (offset, end) = (cursor.offset(), cursor.position());
@@ -159,8 +172,30 @@ fn read_last(
              acknowledged"
         );
     }
+    sync_again(&*segment.file, last_sync.0, offset)
+        .map_err(OpenError::io(format!("sync {}", segment.name())))?;
     cursor.rewind(offset, end);
     Ok(())
+}
+
+/// Puts `from..to` onto the disk, whatever became of the sync that was to do that.
+///
+/// A process that was killed before its sync leaves records that nobody has synced. One whose sync
+/// failed leaves records that the system takes for synced: only written again are they written.
+/// From now on they count as synced, so they have to be.
+fn sync_again(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    let step = usize::try_from(to - from).unwrap_or(usize::MAX).min(REWRITE_BYTES);
+    let mut bytes = vec![0; step];
+    while from < to {
+        let length = usize::try_from(to - from).unwrap_or(step).min(step);
+        let read = file.read_full_at(&mut bytes[..length], from)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_all_at(&bytes[..read], from)?;
+        from += read as u64;
+    }
+    file.sync_data()
 }
 
 /// Takes the next record, if there is a sound one.
@@ -168,10 +203,11 @@ fn step(
     segment: &Segment,
     cursor: &mut Cursor,
     visit: &mut dyn FnMut(Record<'_>),
-) -> Result<Result<(), Flaw>, OpenError> {
+) -> Result<Result<Header, Flaw>, OpenError> {
     let next = cursor.next(segment, segment.bytes).map_err(unreadable(segment))?;
     Ok(next.map(|(header, payload)| {
         visit(Record { position: header.position, rows: header.rows, payload });
+        header
     }))
 }
 

@@ -123,6 +123,7 @@ impl Writer {
         self.active = Arc::new(segment);
         self.offset = RECORDS_START;
         self.catalog.roll(self.synced, Arc::clone(&self.active));
+        self.spares.placed();
         self.progress.want_upkeep();
         Ok(())
     }
