@@ -4,7 +4,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments: make run ARGS="--listen 0.0.0.0:8082"
 ARGS ?=
 
-.PHONY: help run test bench lint loadtest fuzz
+.PHONY: help run test bench lint loadtest torture fuzz
 
 help:
 	@echo 'make run       build and start the server with a PostgreSQL of its own'
@@ -12,6 +12,7 @@ help:
 	@echo 'make bench     the benchmarks'
 	@echo 'make lint      formatting, clippy and documentation, without warnings'
 	@echo 'make loadtest  a simulated fleet; see make loadtest ARGS=--help'
+	@echo 'make torture   kill and starve the server and its PostgreSQL: make torture ROUNDS=300 SEED=1'
 	@echo 'make fuzz      libFuzzer: make fuzz TARGET=report SECONDS=60; targets are in fuzz/corpus'
 
 run:
@@ -35,6 +36,13 @@ lint:
 
 loadtest:
 	cargo run --release -p loadtest -- $(ARGS)
+
+# Full disks take root, to mount them; without, they are left out, and the table says so.
+ROUNDS ?= 30
+SEED ?= 1
+torture:
+	cargo build --release -p noetl-metrics -p loadtest
+	$(BUILD)/release/loadtest torture --server $(BUILD)/release/noetl-metrics --rounds $(ROUNDS) --seed $(SEED) $(ARGS)
 
 # Coverage is an option of LLVM, which a stable compiler passes on; libFuzzer itself is compiled, by c++.
 # `--target` keeps the coverage away from build scripts. What libFuzzer finds worth keeping stays under the build directory, and so does what fails.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::{Amount, PlanRequest};
+use crate::torture::TortureArgs;
 use crate::wire::Target;
 
 /// Simulates a fleet of NoETL workers against a metrics server.
@@ -18,13 +19,15 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The two things that the load test can do.
+/// The things that the load test can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Push to a running server and check that every acknowledged sample is stored exactly once.
     Run(Box<RunArgs>),
     /// Start noetl-metrics and VictoriaMetrics in turn and push the same samples to both.
     Compare(Box<CompareArgs>),
+    /// Disturb a server and its PostgreSQL under load and check that nothing is lost or doubled.
+    Torture(Box<TortureArgs>),
 }
 
 /// The body of a request.
@@ -166,6 +169,7 @@ impl FleetArgs {
             amount,
             reports_per_request: 1,
             rate: None,
+            keys: false,
         }
     }
 }

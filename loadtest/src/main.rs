@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod schedule;
 mod timestamp;
+mod torture;
 mod verify;
 mod wire;
 
@@ -45,6 +46,7 @@ fn perform(command: &Command) -> Result<bool> {
         match command {
             Command::Run(args) => run::run(args).await,
             Command::Compare(args) => compare::compare(args).await,
+            Command::Torture(args) => torture::torture(args).await,
         }
     })
 }

@@ -46,6 +46,8 @@ pub(crate) struct PlanRequest {
     pub(crate) reports_per_request: u32,
     /// Samples per second in an open loop.
     pub(crate) rate: Option<f64>,
+    /// Every request carries an `Idempotency-Key`, the same one when it is sent again.
+    pub(crate) keys: bool,
 }
 
 /// A run, decided. Worker `w` reports `k = 0, 1, …` in order, at `timestamp_ms(k)`.
@@ -164,6 +166,7 @@ mod tests {
             amount,
             reports_per_request: 1,
             rate: None,
+            keys: false,
         }
     }
 

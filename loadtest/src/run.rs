@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::args::{FleetArgs, Format, RunArgs};
 use crate::cpu::Meter;
-use crate::fleet::{self, Patience};
+use crate::fleet::{self, Leash, Patience};
 use crate::plan::{Plan, PlanRequest};
 use crate::report::{RunReport, write_json};
 use crate::verify::{Database, Ledger, rows_inserted};
@@ -61,8 +61,10 @@ impl Exercise<'_> {
         let patience = Patience {
             answer: Duration::from_secs(self.fleet.timeout_seconds),
             report: Duration::from_secs(self.fleet.retry_seconds),
+            pause: Duration::from_secs(self.fleet.retry_seconds),
         };
-        let fleet = fleet::push(&plan, self.target, patience, self.fleet.threads).await?;
+        let leash = Leash::new(self.fleet.threads);
+        let fleet = fleet::push(&plan, self.target, patience, &leash).await?;
         let mut report = RunReport::new(&plan, self.target.to_string(), &fleet);
         let ledger = Ledger::new(&plan, &fleet.lanes);
         if let Some(database) = &self.database {

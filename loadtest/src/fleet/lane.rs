@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::fleet::Patience;
 use crate::fleet::answer::{Verdict, judge};
+use crate::fleet::leash::Stop;
 use crate::fleet::progress::Live;
 use crate::latency::Latencies;
 use crate::payload::Template;
@@ -32,8 +33,8 @@ pub(crate) struct LaneSetup {
     pub(crate) patience: Patience,
     /// When the run began.
     pub(crate) start: Instant,
-    /// Set when the run is to end now.
-    pub(crate) stop: Arc<AtomicBool>,
+    /// How the run is ended.
+    pub(crate) stop: Arc<Stop>,
     /// The thread's counters.
     pub(crate) live: Arc<Live>,
 }
@@ -131,7 +132,7 @@ impl Lane {
     async fn wait_until_due(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let due = self.schedule.due(self.sequence).unwrap_or(now);
-        if self.setup.stop.load(Ordering::Relaxed) {
+        if self.setup.stop.no_more() {
             return None;
         }
         if let Some(end) = self.end.filter(|end| now >= *end || due >= *end) {
@@ -178,7 +179,7 @@ impl Lane {
             outcome_unknown = true;
             // The clock is read only now: most requests never come here.
             let tried_since = *first_attempt.get_or_insert_with(Instant::now);
-            if self.setup.stop.load(Ordering::Relaxed) {
+            if self.setup.stop.at_once() {
                 return Err(Failure { reason: None, outcome_unknown });
             }
             if tried_since.elapsed() >= self.setup.patience.report {
@@ -189,7 +190,7 @@ impl Lane {
             self.outcome.retries += 1;
             self.setup.live.retries.fetch_add(1, Ordering::Relaxed);
             self.setup.live.first_failure.get_or_init(|| reason);
-            let pause = after.unwrap_or(backoff).min(self.setup.patience.report);
+            let pause = after.unwrap_or(backoff).min(self.setup.patience.pause);
             backoff = (backoff * 2).min(BACKOFF.end);
             tokio::time::sleep(pause).await;
         }
@@ -199,9 +200,17 @@ impl Lane {
         let limit = self.setup.patience.answer;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.setup.target, limit).await?,
+            None => match Connection::open(&self.setup.target, limit).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    self.setup.live.answers.count_unanswered();
+                    return Err(error);
+                }
+            },
         };
-        let head = connection.exchange(request, limit).await?;
+        let answer = connection.exchange(request, limit).await;
+        self.setup.live.answers.count(&answer);
+        let head = answer?;
         let verdict = judge(&head, connection.body(&head), samples);
         if !head.closes {
             self.connection = Some(connection);

@@ -2,11 +2,12 @@
 //! that no task ever moves between processors and nothing is shared on the way of a request.
 
 mod answer;
+mod answers;
 mod lane;
+mod leash;
 mod progress;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -17,9 +18,11 @@ use crate::cpu;
 use crate::latency::Latencies;
 use crate::plan::Plan;
 use crate::wire::Target;
+pub(crate) use answers::AnswerCounts;
 pub(crate) use lane::LaneOutcome;
 use lane::{Lane, LaneSetup};
-use progress::{Live, Progress};
+pub(crate) use leash::Leash;
+use progress::Progress;
 
 /// The bounds of patience.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,8 @@ pub(crate) struct Patience {
     pub(crate) answer: Duration,
     /// For one report, all attempts together.
     pub(crate) report: Duration,
+    /// Between two attempts at most, whatever the server asks for.
+    pub(crate) pause: Duration,
 }
 
 /// What the fleet has done.
@@ -45,37 +50,27 @@ pub(crate) struct FleetOutcome {
     pub(crate) interrupted: bool,
 }
 
-/// Tells the threads to stop when the fleet's future is dropped.
-#[derive(Debug)]
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Pushes all that `plan` holds to `target`. Errors of single requests are in the outcome; an
 /// error here means that the fleet itself did not work.
 pub(crate) async fn push(
     plan: &Arc<Plan>,
     target: &Target,
     patience: Patience,
-    threads: u32,
+    leash: &Leash,
 ) -> Result<FleetOutcome> {
-    let threads = threads.min(plan.request.connections);
-    let live: Vec<Arc<Live>> = (0..threads).map(|_| Arc::default()).collect();
-    let stop = StopOnDrop(Arc::default());
+    let live = leash.live(plan.request.connections);
+    let threads = live.len() as u32;
+    let stop = leash.stop_on_drop();
     let (sender, mut finished) = mpsc::unbounded_channel();
     let cpu_before = cpu::own_seconds()?;
     let start = Instant::now();
-    for (thread, live) in (0..threads).zip(&live) {
+    for (thread, live) in (0..threads).zip(live) {
         let setup = LaneSetup {
             plan: Arc::clone(plan),
             target: target.clone(),
             patience,
             start,
-            stop: Arc::clone(&stop.0),
+            stop: stop.shared(),
             live: Arc::clone(live),
         };
         let sender = sender.clone();
@@ -90,7 +85,7 @@ pub(crate) async fn push(
     }
     drop(sender);
 
-    let mut progress = Progress::new(plan, live);
+    let mut progress = Progress::new(plan, live.to_vec());
     let mut ticks = tokio::time::interval(progress.interval());
     let mut lanes: Vec<LaneOutcome> = Vec::new();
     let (mut interrupted, mut reported) = (false, 0);
@@ -100,11 +95,11 @@ pub(crate) async fn push(
                 lanes.extend(outcome.ok_or_else(|| anyhow!("a thread of the fleet panicked"))??);
                 reported += 1;
             }
-            _ = ticks.tick() => progress.show(start.elapsed()),
+            _ = ticks.tick(), if !leash.is_quiet() => progress.show(start.elapsed()),
             signal = tokio::signal::ctrl_c(), if !interrupted => {
                 signal.context("wait for SIGINT")?;
                 interrupted = true;
-                stop.0.store(true, Ordering::Relaxed);
+                stop.now();
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::fleet::answers::Answers;
 use crate::plan::{Amount, Plan};
 
 /// The counters of one thread, on cache lines of their own.
@@ -19,6 +20,8 @@ pub(crate) struct Live {
     pub(crate) retries: AtomicU64,
     /// The first failure, for a person.
     pub(crate) first_failure: OnceLock<String>,
+    /// What the server answered.
+    pub(crate) answers: Answers,
 }
 
 /// The display.

@@ -8,11 +8,15 @@ use crate::plan::{COMPONENT_NAME_WIDTH, Plan};
 use crate::timestamp::{ISO_WIDTH, MILLIS_WIDTH, write_digits, write_iso};
 use crate::wire::Target;
 
+/// Bytes of an idempotency key: the first worker's component, `-`, ten digits of the round.
+const KEY_WIDTH: usize = COMPONENT_NAME_WIDTH + 11;
+
 /// A request of a fixed number of reports, head and body in one buffer, so that it leaves in one
 /// write. All reports are equally long and patched at the same offsets.
 #[derive(Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
+    key_at: Option<usize>,
     body_at: usize,
     report_len: usize,
     metrics: Vec<Metric>,
@@ -52,15 +56,23 @@ impl Template {
         let Renderer { bytes: report, patches } = renderer;
         let head = format!(
             "POST {}{path} HTTP/1.1\r\nhost: {}\r\nuser-agent: noetl-loadtest\r\n\
-             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+             content-type: {content_type}\r\ncontent-length: {}\r\n",
             target.base_path(),
             target.authority(),
             report.len() * reports as usize,
         );
         let mut bytes = head.into_bytes();
+        let key_at = plan.request.keys.then(|| {
+            bytes.extend_from_slice(b"idempotency-key: ");
+            let at = bytes.len();
+            bytes.resize(at + KEY_WIDTH, b'-');
+            bytes.extend_from_slice(b"\r\n");
+            at
+        });
+        bytes.extend_from_slice(b"\r\n");
         let body_at = bytes.len();
         bytes.extend(report.repeat(reports as usize));
-        Self { bytes, body_at, report_len: report.len(), metrics, patches }
+        Self { bytes, key_at, body_at, report_len: report.len(), metrics, patches }
     }
 
     /// The request as it is to be sent.
@@ -75,6 +87,11 @@ impl Template {
         write_iso(&mut iso, unix_ms);
         let mut millis = [0; MILLIS_WIDTH];
         write_digits(&mut millis, unix_ms);
+        if let Some(at) = self.key_at {
+            let key = &mut self.bytes[at..at + KEY_WIDTH];
+            key[..COMPONENT_NAME_WIDTH].copy_from_slice(&plan.component_name(first_worker));
+            write_digits(&mut key[COMPONENT_NAME_WIDTH + 1..], round);
+        }
         let reports = self.bytes[self.body_at..].chunks_exact_mut(self.report_len);
         for (worker, report) in (first_worker..).zip(reports) {
             let name = plan.component_name(worker);
@@ -202,6 +219,7 @@ mod tests {
             amount: Amount::Samples(100_000),
             reports_per_request: 1,
             rate: None,
+            keys: true,
         })
         .unwrap()
     }
@@ -246,6 +264,24 @@ mod tests {
                 assert_eq!(metrics[16]["labels"]["queue"], "playbook-001");
             }
         }
+    }
+
+    #[test]
+    fn every_request_has_a_key_of_its_own() {
+        let plan = plan(Format::Noetl);
+        let mut template = Template::new(&plan, &Target::parse("http://h:1").unwrap(), 1);
+        let mut key_of = |worker, round| {
+            template.patch(&plan, worker, round);
+            let (head, _) =
+                std::str::from_utf8(template.request()).unwrap().split_once("\r\n\r\n")?;
+            let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: "))?;
+            Some(key.to_owned())
+        };
+        let first = key_of(40, 3).unwrap();
+        assert!(first.ends_with("-000040-0000000003"), "{first}");
+        assert_ne!(key_of(40, 4).unwrap(), first);
+        assert_ne!(key_of(41, 3).unwrap(), first);
+        assert_eq!(key_of(40, 3).unwrap(), first);
     }
 
     #[test]

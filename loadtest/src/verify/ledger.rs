@@ -162,6 +162,7 @@ mod tests {
             amount: Amount::Samples(1_000),
             reports_per_request: 1,
             rate: None,
+            keys: false,
         });
         let lane = LaneOutcome {
             first_worker: 0,

@@ -37,6 +37,19 @@ impl Exactness {
     }
 }
 
+impl Exactness {
+    /// Adds those of another fleet.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.stored += other.stored;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.surplus += other.surplus;
+        self.altered_components += other.altered_components;
+        self.findings.extend_from_slice(&other.findings);
+    }
+}
+
 impl std::fmt::Display for Exactness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

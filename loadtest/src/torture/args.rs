@@ -1,0 +1,108 @@
+//! The command line of `loadtest torture`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::args::Format;
+use crate::fleet::Patience;
+use crate::plan::{Amount, PlanRequest};
+use crate::torture::fault::Fault;
+
+/// Which PostgreSQL is tortured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Choice {
+    /// The server's own.
+    Embedded,
+    /// One that is made for it, on TCP behind a proxy and, where they can be mounted, on small
+    /// disks.
+    Proxied,
+    /// The two in turn.
+    Both,
+}
+
+/// Flags of `loadtest torture`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TortureArgs {
+    /// The noetl-metrics binary.
+    #[arg(long, value_name = "PATH", default_value = "target/release/noetl-metrics")]
+    pub(crate) server: PathBuf,
+    /// Rounds of one or two faults, about 5 s each.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rounds: u32,
+    /// Decides the faults and their moments.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Rounds after which the ledger is compared with the tables, and PostgreSQL is changed.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) check_every: u32,
+    /// Which PostgreSQL.
+    #[arg(long, value_enum, default_value_t = Choice::Both)]
+    pub(crate) database: Choice,
+    /// Another one, reached over TCP without TLS: only its network and, for a superuser, its
+    /// settings and sessions are disturbed.
+    #[arg(long, value_name = "URL", conflicts_with = "database")]
+    pub(crate) database_url: Option<String>,
+    /// Faults to draw from, separated by commas; absent: all.
+    #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
+    pub(crate) faults: Vec<Fault>,
+    /// Samples per second that the fleet pushes.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) rate: u32,
+    /// Workers of the fleet.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) workers: u32,
+    /// Seconds within which reports must be taken and flushed again after a fault.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub(crate) recovery_seconds: u64,
+    /// Directory for everything, removed when all is well; absent: the system's temporary one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Also write the results to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl TortureArgs {
+    /// The faults to draw from.
+    pub(crate) fn wanted(&self) -> &[Fault] {
+        if self.faults.is_empty() { Fault::all() } else { &self.faults }
+    }
+
+    /// How long the fleet tries. A report that is given up is a failure of the server.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            answer: Duration::from_secs(10),
+            report: Duration::from_secs(60 + 2 * self.recovery_seconds),
+            pause: Duration::from_millis(500),
+        }
+    }
+
+    /// The fleet that is always there.
+    pub(crate) fn lasting(&self) -> PlanRequest {
+        PlanRequest {
+            format: Format::Noetl,
+            workers: self.workers,
+            metrics: 10,
+            connections: 16,
+            seed: self.seed,
+            amount: Amount::For(Duration::from_secs(3_600)),
+            reports_per_request: 1,
+            rate: Some(f64::from(self.rate)),
+            keys: true,
+        }
+    }
+
+    /// One that a fault calls, as fast as it is answered.
+    pub(crate) fn burst(&self) -> PlanRequest {
+        PlanRequest {
+            workers: 64,
+            metrics: 20,
+            connections: 8,
+            amount: Amount::For(Duration::from_secs(60)),
+            rate: None,
+            ..self.lasting()
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Processes: signals, who works on a cluster, memory.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Sends a signal. One that has ended already is no error.
+pub(crate) fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let pid =
+        i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process id is positive")?;
+    match kill_process(pid, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("signal process {pid:?}")),
+    }
+}
+
+/// All of PostgreSQL's processes on the cluster `data`: it is their working directory.
+pub(crate) fn of_cluster(data: &Path) -> Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("list the processes")? {
+        let entry = entry.context("list the processes")?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // One that ends while it is looked at is none.
+        if std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == data) {
+            pids.push(pid);
+        }
+    }
+    Ok(pids)
+}
+
+/// The postmaster that the cluster names, alive or not.
+pub(crate) fn postmaster(data: &Path) -> Option<u32> {
+    let file = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    file.lines().next()?.trim().parse().ok()
+}
+
+/// The state letter of a process (`T` is stopped); `None` when there is none.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Bytes of memory that a process has and had at most (VmRSS, VmHWM).
+pub(crate) fn memory_bytes(pid: u32) -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let of = |key: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    };
+    Some((of("VmRSS:")?, of("VmHWM:")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_and_state_of_this_process() {
+        let (now, peak) = memory_bytes(std::process::id()).unwrap();
+        assert!(now > 1 << 20 && peak >= now, "{now} {peak}");
+        assert!(matches!(state(std::process::id()), Some('R' | 'S')));
+        assert_eq!(memory_bytes(u32::MAX - 1), None);
+    }
+}
