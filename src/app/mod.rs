@@ -9,6 +9,7 @@ mod database;
 mod drain;
 mod logging;
 mod open_files;
+mod own_row;
 pub mod quarantine;
 mod start;
 
