@@ -85,6 +85,9 @@ impl Running {
         if !flush_ended && patience.wait(&mut self.flush).await.is_none() {
             self.flush.abort();
         }
+        if patience.wait(&mut self.runtime).await.is_none() {
+            self.runtime.abort();
+        }
         for job in &mut self.jobs {
             job.abort();
         }

@@ -10,6 +10,7 @@ mod drain;
 pub mod log;
 mod logging;
 mod open_files;
+mod own_row;
 pub mod quarantine;
 mod start;
 

@@ -8,14 +8,14 @@ use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
 use super::database::StartedDatabase;
-use super::{AppError, open_files};
+use super::{AppError, open_files, own_row};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
 use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
 use crate::http::{Api, ApiParts, ApiSettings, ConnectionTimes, Server, ServerSettings};
 use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
-use crate::jobs::{Heartbeats, MemoryUpkeep, PartitionUpkeep};
+use crate::jobs::{MemoryUpkeep, PartitionUpkeep, RuntimeUpkeep};
 use crate::log::{Disk, Identity, Log, LogSettings, Progress, RealDisk};
 use crate::model::NodeNumber;
 use crate::postgres::connect;
@@ -48,6 +48,8 @@ pub(super) struct Running {
     pub(super) stop: Switch,
     pub(super) server: JoinHandle<usize>,
     pub(super) flush: JoinHandle<Result<(), FlushError>>,
+    /// Takes its leave in the registry before it ends.
+    pub(super) runtime: JoinHandle<()>,
     pub(super) jobs: Vec<JoinHandle<()>>,
     /// Tells the embedded PostgreSQL to stop, last of all.
     pub(super) stop_postgres: Switch,
@@ -90,7 +92,10 @@ impl Running {
             .with_groups_closed_below(identity.groups_closed_below());
         let memory = Memory {
             registry: Arc::new(Registry::new(
-                RegistrySettings { series_max: settings.series_max },
+                RegistrySettings {
+                    series_max: settings.series_max,
+                    components_max: settings.components_max,
+                },
                 group_ids,
             )),
             keys: Arc::default(),
@@ -126,10 +131,16 @@ impl Running {
             requests,
         );
         let flush = spawn_flush(settings, &database, &identity, node, &log, &memory, &telemetry);
-        let heartbeats = Heartbeats {
+        let own = own_row::key(settings);
+        let runtime = RuntimeUpkeep {
             options: database.options.clone(),
             registry: Arc::clone(&memory.registry),
             clock: Arc::clone(&clock),
+            telemetry: Arc::clone(&telemetry),
+            own,
+            details: own_row::details(settings),
+            sweep_interval: settings.runtime_sweep_interval,
+            offline_after: settings.runtime_offline_seconds,
         };
         let upkeep = MemoryUpkeep {
             registry: Arc::clone(&memory.registry),
@@ -143,9 +154,9 @@ impl Running {
         let jobs = vec![
             tokio::spawn(load.run()),
             tokio::spawn(partitions.run(stopped.clone())),
-            tokio::spawn(heartbeats.run(stopped.clone())),
             tokio::spawn(upkeep.run(stopped.clone())),
         ];
+        let runtime = tokio::spawn(runtime.run(stopped.clone()));
         let api = build_api(settings, &database, loader, memory, &log, clock, telemetry);
         let address = server.address();
         let server = tokio::spawn(server.run(Arc::clone(&api), stopped, settings.drain_timeout));
@@ -161,6 +172,7 @@ impl Running {
             stop,
             server,
             flush,
+            runtime,
             jobs,
             stop_postgres,
             postgres,

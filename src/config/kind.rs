@@ -127,7 +127,19 @@ pub(super) const TIME_ZONE: Kind<Option<TimeZone>> =
 pub(super) const NAME_OR_AUTO: Kind<Option<String>> =
     Kind::new("NAME", "a name of 1 to 255 bytes", |text| match text {
         "auto" => Some(None),
-        name => (1..=255).contains(&name.len()).then(|| Some(name.to_owned())),
+        name => {
+            let valid = (1..=255).contains(&name.len()) && !name.contains('\0');
+            valid.then(|| Some(name.to_owned()))
+        }
+    });
+
+/// The URL of a server that speaks HTTP.
+pub(super) const URL: Kind<String> =
+    Kind::new("URL", "a URL; write it like http://metrics.example:8082", |text| {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+        let host = !rest.is_empty() && !rest.starts_with(['/', ':']);
+        let plain = text.len() <= 2048 && !text.contains(|c: char| c.is_whitespace() || c == '\0');
+        (host && plain).then(|| text.to_owned())
     });
 
 /// Yes or no, as TOML and as shells say it.

@@ -51,6 +51,12 @@ pub(super) const RELATIONS: &[Relation] = &[
         holds: |settings| settings.stale_after <= settings.idle_after,
     },
     Relation {
+        keys: &["runtime-sweep-interval", "runtime-offline-seconds"],
+        rule: "heartbeats must be written at least twice in the time after which a component is \
+               offline",
+        holds: |settings| settings.runtime_sweep_interval <= settings.runtime_offline_seconds / 2,
+    },
+    Relation {
         keys: &["batch-age-max", "query-timeout"],
         rule: "a batch must be flushed within half a query's time, because a query waits for what \
                was acknowledged before it",
@@ -104,6 +110,8 @@ mod tests {
         check(&[("body-bytes-max", "144KiB")], &["labels-max"]);
         check(&[("idle-after", "5m")], &[]);
         check(&[("idle-after", "4m")], &["stale-after"]);
+        check(&[("runtime-offline-seconds", "30s")], &[]);
+        check(&[("runtime-offline-seconds", "29s")], &["runtime-sweep-interval"]);
         check(&[("batch-age-max", "15s")], &[]);
         check(&[("batch-age-max", "16s")], &["batch-age-max"]);
         check(&[("partition-interval", "hour"), ("future-max", "7h")], &[]);

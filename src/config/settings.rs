@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::kind::{
     ADDRESS, DATABASE, DIRECTORY, DIRECTORY_OR_AUTO, DURATION, INTERVAL, Kind, LOG_FORMAT,
-    LOG_LEVEL, NAME_OR_AUTO, SWITCH, THREADS_OR_AUTO, TIME_ZONE, bytes, count,
+    LOG_LEVEL, NAME_OR_AUTO, SWITCH, THREADS_OR_AUTO, TIME_ZONE, URL, bytes, count,
 };
 use super::types::{Database, LogFormat};
 use crate::model::{Limits, PartitionInterval};
@@ -115,6 +115,13 @@ settings! {
         data_dir: PathBuf = "data-dir", "./data", DIRECTORY;
         /// The server's own name among the components. `auto` is the host's name.
         server_name: Option<String> = "server-name", "auto", NAME_OR_AUTO;
+        /// The URL at which components reach this server, as its own row of the registry has it.
+        server_url: String = "server-url", "http://localhost:8082", URL;
+        /// Time between two reports of the server about itself; 0 for none.
+        server_metrics_interval: Duration =
+            "server-metrics-interval", "1m", DURATION.between("0s", "1d");
+        /// The component under which the server reports about itself. `auto` is the server itself.
+        worker_pool_name: Option<String> = "worker-pool-name", "auto", NAME_OR_AUTO;
         /// The time zone of timestamps that come without one. `system` is the host's zone.
         time_zone: Option<TimeZone> = "time-zone", "system", TIME_ZONE;
         /// Threads that serve requests. `auto` is half of the cores, at least one: PostgreSQL, the
@@ -169,6 +176,18 @@ settings! {
             "label-value-bytes-max", "2KiB", bytes().between("1", "63KiB");
         /// How far in the future a timestamp may lie. A sample beyond it is rejected.
         future_max: Duration = "future-max", "10m", DURATION.between("0s", "7d");
+    }
+    "Components" {
+        /// Components that may be held in memory. Further ones are refused with 429 until others are
+        /// idle.
+        components_max: usize = "components-max", "500_000", count().between("1", "100_000_000");
+        /// Time after its last heartbeat or report when a component is marked offline.
+        runtime_offline_seconds: Duration =
+            "runtime-offline-seconds", "3m", DURATION.between("1s", "30d");
+        /// Time between two turns of the sweeper, which writes heartbeats and marks silent components
+        /// offline.
+        runtime_sweep_interval: Duration =
+            "runtime-sweep-interval", "15s", DURATION.between("100ms", "1h");
     }
     "Series in memory" {
         /// Series that may be held in memory. Samples of further ones are rejected until others

@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_fresh_page_is_served_again_and_gzip_holds_the_same_text() {
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1);
-        let registry = Arc::new(Registry::new(RegistrySettings { series_max: 1 }, ids));
+        let registry =
+            Arc::new(Registry::new(RegistrySettings { series_max: 1, components_max: 1000 }, ids));
         let page = Page::new(registry, Arc::new(SystemClock), PageSettings { stale_after_s: 300 });
         let first = page.render();
         assert!(Arc::ptr_eq(&first, &page.render()));

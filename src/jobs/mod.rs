@@ -1,15 +1,16 @@
-//! What the server does by the clock: partitions ahead, heartbeats, letting go of what is idle.
+//! What the server does by the clock: partitions ahead, the runtime registry, letting go of
+//! what is idle.
 //!
 //! Owns the timers. Guarantees that a run that fails is tried again at its next turn and holds
 //! up nobody. Refuses to know reports.
 
-mod heartbeats;
 mod memory;
 mod partitions;
+mod runtime;
 
-pub use heartbeats::Heartbeats;
 pub use memory::MemoryUpkeep;
 pub use partitions::{PartitionUpkeep, UpkeepError};
+pub use runtime::RuntimeUpkeep;
 
 use std::time::Duration;
 

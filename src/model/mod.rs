@@ -8,6 +8,7 @@ pub mod component;
 pub mod ids;
 pub mod limits;
 pub mod partition;
+pub mod profile;
 pub mod sample;
 pub mod series;
 pub mod stored;
@@ -19,6 +20,7 @@ pub use ids::{
 };
 pub use limits::Limits;
 pub use partition::{PartitionInterval, PartitionStart};
+pub use profile::{Details, ListedComponent, Profile, STATUS_OFFLINE, STATUS_READY};
 pub use sample::{Reject, RejectKind, Sample, SampleBatch};
 pub use series::{MetricType, SeriesDefinition};
 pub use stored::{StoredComponent, StoredSeries};

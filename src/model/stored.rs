@@ -1,6 +1,6 @@
 //! Components and series as they are kept: what recovery reads and the registry takes in.
 
-use super::{ComponentKey, GroupId, RuntimeId, Slot, Timestamp};
+use super::{ComponentKey, GroupId, Profile, RuntimeId, Slot, Timestamp};
 
 /// A component of `noetl.runtime` with the places of its series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct StoredComponent {
     pub key: ComponentKey,
     /// Its id.
     pub runtime_id: RuntimeId,
-    /// `ready`, `offline`, or what it registered with.
-    pub status: String,
+    /// What the registry says of it.
+    pub profile: Profile,
     /// The last heartbeat or report.
     pub last_heartbeat: Timestamp,
     /// Its series, in ascending order of group and slot.

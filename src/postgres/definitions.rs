@@ -2,9 +2,9 @@
 //!
 //! Everything here is an upsert, so that a replayed definition changes nothing, and belongs in
 //! the transaction that writes the first rows which need it. Within that transaction call
-//! [`upsert_components`] once, then [`upsert_series`] once, then [`touch_heartbeats`]: each
-//! locks its rows in one order (by key, fingerprint, id), so that two servers with overlapping
-//! definitions wait for each other and never in a circle.
+//! [`upsert_components`] once, then [`upsert_series`] once: each locks its rows in one order (by
+//! key, by fingerprint), so that two servers with overlapping definitions wait for each other and
+//! never in a circle.
 
 use std::collections::HashMap;
 
@@ -192,43 +192,6 @@ pub async fn runtime_ids(
         }));
     }
     Ok(ids)
-}
-
-/// Moves `last_heartbeat` of the components forward, never back, and marks those `ready` that
-/// were `offline`. Ids that are not in the registry are passed over.
-pub async fn touch_heartbeats(
-    conn: &mut PgConnection,
-    heartbeats: &[(RuntimeId, Timestamp)],
-) -> Result<(), StatementError> {
-    let mut latest: Vec<(RuntimeId, Timestamp)> = heartbeats.to_vec();
-    latest.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
-    latest.dedup_by_key(|heartbeat| heartbeat.0);
-    for chunk in latest.chunks(CHUNK_ROWS) {
-        sqlx::query(
-            "WITH seen AS (
-                SELECT * FROM unnest($1::int8[], $2::timestamptz[]) AS seen (runtime_id, at)
-             ), locked AS (
-                SELECT runtime_id, seen.at
-                  FROM noetl.runtime JOIN seen USING (runtime_id)
-                 WHERE runtime.last_heartbeat < seen.at
-                 ORDER BY runtime_id
-                   FOR NO KEY UPDATE OF runtime
-             )
-             UPDATE noetl.runtime
-                SET last_heartbeat = locked.at,
-                    status = CASE status WHEN 'offline' THEN 'ready' ELSE status END,
-                    updated_at = CASE status WHEN 'offline' THEN now() ELSE updated_at END
-               FROM locked
-              WHERE runtime.runtime_id = locked.runtime_id
-                AND runtime.last_heartbeat < locked.at",
-        )
-        .bind(chunk.iter().map(|(id, _)| id.get()).collect::<Vec<_>>())
-        .bind(chunk.iter().map(|(_, at)| Timestamptz(*at)).collect::<Vec<_>>())
-        .execute(&mut *conn)
-        .await
-        .doing("move heartbeats forward")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod node;
 pub mod partitions;
 pub mod quarantine;
 pub mod report;
+pub mod runtime;
 pub mod schema;
 pub mod stored;
 #[cfg(test)]

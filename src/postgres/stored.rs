@@ -11,8 +11,8 @@ use super::timestamptz::Timestamptz;
 use super::{Doing, StatementError};
 use crate::model::limits::UNIT_BYTES_MAX;
 use crate::model::{
-    ComponentKey, GroupId, MetricType, RuntimeId, SeriesDefinition, Slot, StoredComponent,
-    StoredSeries, Timestamp, series,
+    ComponentKey, Details, GroupId, MetricType, Profile, RuntimeId, SeriesDefinition, Slot,
+    StoredComponent, StoredSeries, Timestamp, series,
 };
 
 /// Components whose series are read by one statement.
@@ -53,7 +53,25 @@ pub enum StoredError {
     Statement(#[from] StatementError),
 }
 
-type ComponentRow = (i64, String, String, String, Timestamptz);
+/// A row of `noetl.runtime`.
+#[derive(sqlx::FromRow)]
+struct ComponentRow {
+    runtime_id: i64,
+    component_type: String,
+    name: String,
+    status: String,
+    base_url: Option<String>,
+    runtime: Option<String>,
+    capacity: Option<i32>,
+    labels: Option<String>,
+    pid: Option<i32>,
+    hostname: Option<String>,
+    meta: Option<String>,
+    last_heartbeat: Timestamptz,
+    created_at: Timestamptz,
+    updated_at: Timestamptz,
+}
+
 type SeriesRow = (i64, i64, i16, i64, String, String, String, Option<String>, Option<String>);
 
 /// Components without their series, waiting to be read page by page.
@@ -70,7 +88,8 @@ pub async fn components_since(
     limits: LoadLimits,
 ) -> Result<ComponentPages, StoredError> {
     let rows: Vec<ComponentRow> = sqlx::query_as(
-        "SELECT runtime_id, component_type, name, status, last_heartbeat
+        "SELECT runtime_id, component_type, name, status, base_url, runtime, capacity,
+                labels::text, pid, hostname, meta::text, last_heartbeat, created_at, updated_at
            FROM noetl.runtime
           WHERE last_heartbeat >= $1
           ORDER BY last_heartbeat DESC, runtime_id
@@ -112,7 +131,8 @@ pub async fn components_by_key(
     let mut components = Vec::with_capacity(keys.len());
     for keys in keys.chunks(PAGE_COMPONENTS) {
         let rows: Vec<ComponentRow> = sqlx::query_as(
-            "SELECT DISTINCT runtime_id, component_type, name, status, last_heartbeat
+            "SELECT DISTINCT runtime_id, component_type, name, status, base_url, runtime, capacity,
+                    labels::text, pid, hostname, meta::text, last_heartbeat, created_at, updated_at
                FROM noetl.runtime
                JOIN unnest($1::text[], $2::text[]) AS wanted (component_type, name)
                     USING (component_type, name)",
@@ -135,7 +155,8 @@ pub async fn components_by_name(
     names: &[&str],
 ) -> Result<Vec<StoredComponent>, StoredError> {
     let rows: Vec<ComponentRow> = sqlx::query_as(
-        "SELECT runtime_id, component_type, name, status, last_heartbeat
+        "SELECT runtime_id, component_type, name, status, base_url, runtime, capacity,
+                labels::text, pid, hostname, meta::text, last_heartbeat, created_at, updated_at
            FROM noetl.runtime WHERE name = ANY ($1)",
     )
     .bind(names)
@@ -155,7 +176,8 @@ pub async fn component_by_id(
     runtime_id: RuntimeId,
 ) -> Result<Option<StoredComponent>, StoredError> {
     let row: Option<ComponentRow> = sqlx::query_as(
-        "SELECT runtime_id, component_type, name, status, last_heartbeat
+        "SELECT runtime_id, component_type, name, status, base_url, runtime, capacity,
+                labels::text, pid, hostname, meta::text, last_heartbeat, created_at, updated_at
            FROM noetl.runtime WHERE runtime_id = $1",
     )
     .bind(runtime_id.get())
@@ -169,14 +191,29 @@ pub async fn component_by_id(
 }
 
 fn component(row: ComponentRow) -> Result<StoredComponent, StoredError> {
-    let (runtime_id, component_type, name, status, last_heartbeat) = row;
-    let key = ComponentKey::new(&component_type, &name)
+    let runtime_id = row.runtime_id;
+    let key = ComponentKey::new(&row.component_type, &row.name)
         .map_err(|error| StoredError::Component { runtime_id, reason: error.to_string() })?;
+    let details = Details {
+        base_url: row.base_url.map(Into::into),
+        runtime: row.runtime.map(Into::into),
+        capacity: row.capacity,
+        labels: row.labels.map(Into::into),
+        pid: row.pid,
+        hostname: row.hostname.map(Into::into),
+        meta: row.meta.map(Into::into),
+    };
+    let profile = Profile {
+        status: row.status.into(),
+        details,
+        created_at: row.created_at.0,
+        updated_at: row.updated_at.0,
+    };
     Ok(StoredComponent {
         key,
         runtime_id: RuntimeId::from_raw(runtime_id),
-        status,
-        last_heartbeat: last_heartbeat.0,
+        profile,
+        last_heartbeat: row.last_heartbeat.0,
         series: Vec::new(),
     })
 }

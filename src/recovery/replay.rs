@@ -152,7 +152,7 @@ impl<'a> Replay<'a> {
                 state.accept(entry as usize, LastValue { timestamp, value }, seen_s);
             }
         }
-        members.component.touch(seen_s);
+        members.component.touch_past(seen_s);
     }
 
     fn key(&self, key: &entry::Key<'_>) {

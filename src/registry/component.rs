@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 use parking_lot::{Mutex, MutexGuard};
 
 use super::groups::{GroupIds, OpenGroup};
+use super::registration::Standing;
 use super::series_table::{Found, LastValue, SeriesTable, SeriesView};
 use crate::model::{
     ComponentKey, GroupId, LogPosition, RuntimeId, SeriesDefinition, Slot, StoredSeries, Timestamp,
@@ -19,8 +20,11 @@ const METADATA_INTERVAL_S: u32 = 60;
 pub struct Component {
     key: ComponentKey,
     runtime_id: AtomicI64,
-    /// Seconds since the Unix epoch of the last report; also readable without the lock.
-    last_report_s: AtomicU32,
+    /// Seconds since the Unix epoch of the last report or heartbeat; readable without the lock.
+    pub(super) last_report_s: AtomicU32,
+    /// What of it PostgreSQL has.
+    pub(super) beat_s: AtomicU32,
+    pub(super) standing: Mutex<Standing>,
     /// Whether the component waits in the registry's list of changed ones.
     pub(super) listed: AtomicBool,
     state: Mutex<ComponentState>,
@@ -35,8 +39,8 @@ pub struct ComponentState {
     pub(super) announced: bool,
     /// The component left the registry; who holds it must look it up again.
     pub(super) evicted: bool,
-    /// Idle series were let go; an unknown series may be one of them.
-    partial: bool,
+    /// Idle series were let go, or never read; an unknown series may be one of them.
+    pub(super) partial: bool,
     /// All that PostgreSQL had of the component was read. Only then may its groups be gone on
     /// with: the log alone tells of some slots and not of others.
     stored_known: bool,
@@ -86,11 +90,13 @@ pub struct Mark {
 }
 
 impl Component {
-    pub(super) fn new(key: ComponentKey, runtime_id: RuntimeId) -> Self {
+    pub(super) fn new(runtime_id: RuntimeId, key: ComponentKey) -> Self {
         Self {
             key,
             runtime_id: AtomicI64::new(runtime_id.get()),
             last_report_s: AtomicU32::new(0),
+            beat_s: AtomicU32::new(0),
+            standing: Mutex::default(),
             listed: AtomicBool::new(false),
             state: Mutex::new(ComponentState::default()),
         }
@@ -110,14 +116,27 @@ impl Component {
         self.runtime_id.store(id.get(), Ordering::Relaxed);
     }
 
-    /// When the last report was accepted, in seconds since the Unix epoch; 0 when none was.
+    /// When the last report or heartbeat came, in seconds since the Unix epoch; 0 when none did.
     pub fn last_report_s(&self) -> u32 {
         self.last_report_s.load(Ordering::Relaxed)
     }
 
-    /// Notes a report, or a heartbeat that stands for one.
-    pub fn touch(&self, seen_s: u32) {
+    /// Notes a report or heartbeat of now. A clock that was set back is believed: what it said
+    /// before would otherwise stand until it is there again.
+    pub fn touch(&self, now_s: u32) {
+        self.last_report_s.store(now_s, Ordering::Relaxed);
+    }
+
+    /// Notes a report of the past.
+    pub fn touch_past(&self, seen_s: u32) {
         self.last_report_s.fetch_max(seen_s, Ordering::Relaxed);
+    }
+
+    /// Notes a heartbeat that PostgreSQL has.
+    pub(super) fn touch_stored(&self, seen_s: u32) {
+        if self.last_report_s.fetch_max(seen_s, Ordering::Relaxed) < seen_s {
+            self.beat_s.store(seen_s, Ordering::Relaxed);
+        }
     }
 
     /// Locks the component's series. Reports of one component enter the log in the order in

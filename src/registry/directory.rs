@@ -1,6 +1,6 @@
 //! The components by name and by id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::component::{Component, ComponentState, Interned, Mark, SeriesBudget};
 use super::groups::GroupIds;
+use super::registration::Unwritten;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
 use crate::model::{ComponentKey, LogPosition, RuntimeId, StoredComponent, StoredSeries};
 
@@ -22,6 +23,8 @@ const SHARDS: usize = 64;
 pub struct RegistrySettings {
     /// Series in memory; a further one is rejected.
     pub series_max: usize,
+    /// Components in memory; a further one is refused.
+    pub components_max: usize,
 }
 
 /// All components in memory.
@@ -35,7 +38,9 @@ pub struct Registry {
     hasher: RandomState,
     budget: SeriesBudget,
     components: AtomicUsize,
+    components_max: usize,
     group_ids: GroupIds,
+    pub(super) unwritten: Unwritten,
 }
 
 impl Registry {
@@ -48,7 +53,9 @@ impl Registry {
             hasher: RandomState::default(),
             budget: SeriesBudget { used: AtomicUsize::new(0), limit: settings.series_max },
             components: AtomicUsize::new(0),
+            components_max: settings.components_max,
             group_ids,
+            unwritten: Unwritten::default(),
         }
     }
 
@@ -67,9 +74,9 @@ impl Registry {
         self.budget.used.load(Ordering::Relaxed)
     }
 
-    /// Whether no further series finds room, and so no further component either.
+    /// Whether no further component finds room, or none of its series would.
     pub fn is_full(&self) -> bool {
-        self.series_count() >= self.series_max() || self.component_count() >= self.series_max()
+        self.series_count() >= self.series_max() || self.component_count() >= self.components_max
     }
 
     /// How many series may be in memory.
@@ -103,17 +110,26 @@ impl Registry {
 
     /// The component of this key, made now if it is not in memory.
     pub fn find_or_insert(&self, key: ComponentKey) -> Arc<Component> {
-        self.insert(key, None)
+        self.insert(Component::new(RuntimeId::derive(&key), key))
     }
 
-    fn insert(&self, key: ComponentKey, runtime_id: Option<RuntimeId>) -> Arc<Component> {
-        let hash = self.hasher.hash_one(key.name());
+    /// The same for a component of which PostgreSQL may have series: they are to be read before
+    /// an unknown one is taken for new.
+    pub(super) fn insert_unread(&self, key: ComponentKey) -> Arc<Component> {
+        let component = Component::new(RuntimeId::derive(&key), key);
+        component.lock().partial = true;
+        self.insert(component)
+    }
+
+    /// `component`, or the one there is of its key.
+    fn insert(&self, component: Component) -> Arc<Component> {
+        let hash = self.hasher.hash_one(component.key().name());
         let mut shard = self.shard(hash).write();
-        if let Some(known) = shard.find(hash, |one| *one.key() == key) {
+        if let Some(known) = shard.find(hash, |one| one.key() == component.key()) {
             return Arc::clone(known);
         }
-        let runtime_id = runtime_id.unwrap_or_else(|| RuntimeId::derive(&key));
-        let component = Arc::new(Component::new(key, runtime_id));
+        let runtime_id = component.runtime_id();
+        let component = Arc::new(component);
         shard.insert_unique(hash, Arc::clone(&component), |one| {
             self.hasher.hash_one(one.key().name())
         });
@@ -159,9 +175,10 @@ impl Registry {
     /// Fills in a component that PostgreSQL has, or adds to it. After this an unknown series
     /// of it is new.
     pub fn restore(&self, stored: &StoredComponent, now_s: u32) -> Arc<Component> {
-        let component = self.insert(stored.key.clone(), Some(stored.runtime_id));
+        let component = self.insert(Component::new(stored.runtime_id, stored.key.clone()));
         self.set_runtime_id(&component, stored.runtime_id);
-        component.touch(stored.last_heartbeat.seconds());
+        component.touch_stored(stored.last_heartbeat.seconds());
+        self.restore_profile(&component, &stored.profile);
         component.lock().begin_restore();
         for series in &stored.series {
             self.restore_series(&component, series, now_s);
@@ -198,6 +215,7 @@ impl Registry {
     /// `flushed`) stays. Returns how many series went.
     pub fn evict_idle(&self, before_s: u32, flushed: LogPosition) -> usize {
         let mut gone = 0;
+        let mut removed = HashSet::new();
         for component in self.all() {
             let mut state = component.lock();
             let let_go = state.let_go(before_s, flushed);
@@ -206,11 +224,17 @@ impl Registry {
                 self.budget.used.fetch_sub(let_go, Ordering::Relaxed);
                 self.mark_changed(&component);
             }
-            if state.series_count() == 0 && component.last_report_s() < before_s {
+            let idle = state.series_count() == 0 && component.last_report_s() < before_s;
+            if idle && self.forget_profile(&component) {
                 state.evicted = true;
                 drop(state);
                 self.remove(&component);
+                removed.insert(Arc::as_ptr(&component));
             }
+        }
+        if !removed.is_empty() {
+            // All at once, for an id is found by looking through all of them.
+            self.by_id.write().retain(|_, one| !removed.contains(&Arc::as_ptr(one)));
         }
         gone
     }
@@ -232,7 +256,6 @@ impl Registry {
             entry.remove();
             self.components.fetch_sub(1, Ordering::Relaxed);
         }
-        self.by_id.write().retain(|_, one| !Arc::ptr_eq(one, component));
     }
 
     fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Component>>> {

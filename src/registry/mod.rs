@@ -1,5 +1,6 @@
 //! What the server remembers: every component and series, which group and slot a series has, its
-//! last value; the idempotency keys of clients; the partitions that may be written to.
+//! last value; what components registered with and when they were last heard; the idempotency keys
+//! of clients; the partitions that may be written to.
 //!
 //! Owns the interning of series into groups. Guarantees that a (group, slot) never changes its
 //! series, that only this node's groups grow, and that memory is bounded: by the limit on
@@ -12,6 +13,7 @@ mod directory;
 mod groups;
 mod keys;
 mod lookup;
+mod registration;
 mod series_table;
 mod window;
 
@@ -20,5 +22,6 @@ pub use directory::{Registry, RegistrySettings};
 pub use groups::GroupIds;
 pub use keys::{BodyDigest, CLIENT_KEY_BYTES_MAX, KeyDigest, KeyMemory, KeyState};
 pub use lookup::{ComponentLoader, LoadOutcome, LoadRequest, LookupKey};
+pub use registration::{Beat, Change, ChangeKind, RegistryFull, Written};
 pub use series_table::{LastValue, SeriesView};
 pub use window::{AdmittedSpan, PartitionWindow};

@@ -24,6 +24,8 @@ pub struct Telemetry {
     pub log: LogInstruments,
     /// The way into PostgreSQL.
     pub flush: FlushInstruments,
+    /// The runtime registry.
+    pub runtime: RuntimeInstruments,
     /// Requests.
     pub http: HttpInstruments,
 }
@@ -97,6 +99,17 @@ pub struct FlushInstruments {
     pub partition_ahead_seconds: IntGauge,
 }
 
+/// What is counted of the runtime registry.
+#[derive(Debug)]
+pub struct RuntimeInstruments {
+    /// Heartbeats written into PostgreSQL.
+    pub heartbeats_written: IntCounter,
+    /// Components marked offline because they were silent.
+    pub components_silenced: IntCounter,
+    /// Components whose registration PostgreSQL lacks.
+    pub registrations_waiting: IntGauge,
+}
+
 impl Telemetry {
     /// Registers every instrument.
     pub fn new() -> Self {
@@ -164,13 +177,25 @@ impl Telemetry {
                 "Seconds ahead that had their partition when this was last seen to.",
             ),
         };
+        let runtime = RuntimeInstruments {
+            heartbeats_written: make
+                .counter("heartbeats_written_total", "Heartbeats written into noetl.runtime."),
+            components_silenced: make.counter(
+                "components_silenced_total",
+                "Components that this server marked offline because they were silent.",
+            ),
+            registrations_waiting: make.gauge(
+                "registrations_waiting",
+                "Registrations that wait in memory for PostgreSQL.",
+            ),
+        };
         let http = HttpInstruments::new(&registry);
         #[cfg(target_os = "linux")]
         must_register(
             &registry,
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         );
-        Self { registry, ingest, log, flush, http }
+        Self { registry, ingest, log, flush, runtime, http }
     }
 
     /// The instruments as Prometheus text 0.0.4.

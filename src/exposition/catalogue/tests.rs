@@ -5,7 +5,7 @@ use crate::registry::{GroupIds, Interned, LastValue, Registry, RegistrySettings}
 
 fn registry() -> Registry {
     let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1000);
-    Registry::new(RegistrySettings { series_max: 1000 }, ids)
+    Registry::new(RegistrySettings { series_max: 1000, components_max: 1000 }, ids)
 }
 
 struct Pushed<'a> {

@@ -14,7 +14,9 @@ use crate::flush::{BatchSettings, FlushError, Flusher};
 use crate::ingest::{Ingest, IngestParts, IngestSettings};
 use crate::log::memory_disk::MemoryDisk;
 use crate::log::{Identity, Log, LogSettings, Progress};
-use crate::model::{NodeNumber, PartitionInterval, StoredComponent, StoredSeries, Timestamp};
+use crate::model::{
+    NodeNumber, PartitionInterval, Profile, StoredComponent, StoredSeries, Timestamp,
+};
 use crate::recovery::Replay;
 use crate::registry::{
     ComponentLoader, GroupIds, KeyMemory, LoadOutcome, LoadRequest, LookupKey, PartitionWindow,
@@ -56,7 +58,10 @@ impl Process {
         let node = NodeNumber::new(0).unwrap();
         let mut identity = Identity::load_or_create(disk).unwrap();
         let group_ids = GroupIds::new(node, identity.take_group_block(disk).unwrap());
-        let registry = Arc::new(Registry::new(RegistrySettings { series_max: 1000 }, group_ids));
+        let registry = Arc::new(Registry::new(
+            RegistrySettings { series_max: 1000, components_max: 1000 },
+            group_ids,
+        ));
         let (keys, telemetry) = (Arc::<KeyMemory>::default(), Arc::new(Telemetry::new()));
         let window = Arc::new(PartitionWindow::new(PartitionInterval::Day, 4));
         if !luck.once_in(3) {
@@ -167,7 +172,7 @@ fn stored(database: &Database, now: Timestamp) -> Vec<StoredComponent> {
         StoredComponent {
             key: Clone::clone(key),
             runtime_id: *id,
-            status: "ready".to_owned(),
+            profile: Profile::seen(Timestamp::MIN),
             last_heartbeat: now,
             series: series.collect(),
         }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::super::memory_sink::{Database, Fault, MemorySink};
 use super::super::simulation::Luck;
 use super::*;
-use crate::model::StoredComponent;
+use crate::model::{Profile, StoredComponent};
 
 /// A sink that does what `script` says, call by call, and then what it is asked to.
 fn scripted(script: &[Fault]) -> (MemorySink, Arc<Mutex<Database>>) {
@@ -137,7 +137,7 @@ async fn the_ids_that_the_sink_has_are_learned_though_an_answer_be_lost() {
         let before = StoredComponent {
             key: key("w"),
             runtime_id: RuntimeId::from_raw(76),
-            status: "ready".to_owned(),
+            profile: Profile::seen(Timestamp::MIN),
             last_heartbeat: at(NOON),
             series: Vec::new(),
         };

@@ -55,7 +55,7 @@ async fn definitions_come_back_byte_for_byte_in_the_order_of_groups_and_slots() 
     let [first, second, third, fourth] = series.each_ref().map(stored);
     assert_eq!(got, [("a", vec![third, second, first]), ("b", vec![fourth]), ("c", vec![])]);
     assert_eq!(read[0].runtime_id, component("a").runtime_id);
-    assert_eq!((read[0].status.as_str(), read[0].last_heartbeat), ("ready", noon(0)));
+    assert_eq!((&*read[0].profile.status, read[0].last_heartbeat), ("ready", noon(0)));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::log::entry::payload::{definition, key};
 use crate::model::{
-    GroupId, NodeNumber, RuntimeId, Slot, StoredComponent, StoredSeries, Timestamp,
+    GroupId, NodeNumber, Profile, RuntimeId, Slot, StoredComponent, StoredSeries, Timestamp,
 };
 use crate::registry::{Component, GroupIds, Interned, Registry, RegistrySettings};
 
@@ -31,7 +31,7 @@ fn group(counter: u64) -> GroupId {
 
 fn registry() -> Arc<Registry> {
     let ids = GroupIds::new(node(), FRESH_GROUPS);
-    Arc::new(Registry::new(RegistrySettings { series_max: 1000 }, ids))
+    Arc::new(Registry::new(RegistrySettings { series_max: 1000, components_max: 1000 }, ids))
 }
 
 /// `worker_pool/w` as PostgreSQL has it, with series at slots of groups.
@@ -40,7 +40,7 @@ fn stored(series: &[(u64, u8, &str)]) -> StoredComponent {
     StoredComponent {
         runtime_id: RuntimeId::derive(&key),
         key,
-        status: "ready".to_owned(),
+        profile: Profile::seen(Timestamp::MIN),
         last_heartbeat: now(),
         series: series
             .iter()

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::series::{MetricType, write_identity, write_metadata};
-use crate::model::{GroupId, NodeNumber, Slot, StoredComponent, StoredSeries, Timestamp};
+use crate::model::{GroupId, NodeNumber, Profile, Slot, StoredComponent, StoredSeries, Timestamp};
 use crate::registry::LastValue;
 
 fn node() -> NodeNumber {
@@ -8,7 +8,10 @@ fn node() -> NodeNumber {
 }
 
 fn registry(series_max: usize) -> Registry {
-    Registry::new(RegistrySettings { series_max }, GroupIds::new(node(), 0..1000))
+    Registry::new(
+        RegistrySettings { series_max, components_max: 1000 },
+        GroupIds::new(node(), 0..1000),
+    )
 }
 
 fn key(component_type: &str, name: &str) -> ComponentKey {
@@ -127,7 +130,7 @@ fn idle_series_go_once_their_definitions_are_flushed_and_come_back_by_reload() {
     let stored = StoredComponent {
         key: component.key().clone(),
         runtime_id: component.runtime_id(),
-        status: "ready".to_owned(),
+        profile: Profile::seen(Timestamp::MIN),
         last_heartbeat: Timestamp::MIN,
         series: vec![StoredSeries {
             group: GroupId::new(node(), 0),
