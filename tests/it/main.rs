@@ -20,6 +20,7 @@ mod bodies;
 mod clients;
 mod commands;
 mod connections;
+mod disks;
 mod durability;
 mod external;
 mod log_commands;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod directory;
 mod keys;
 mod limits;
 mod mend;
