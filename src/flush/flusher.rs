@@ -201,7 +201,7 @@ impl<S: Sink> Flusher<S> {
 
     /// Gives the components the ids that they have in the sink. Asked for after the commit and
     /// not answered by it, so that an answer which is lost takes nothing along.
-    async fn learn_runtime_ids(&mut self, keys: &[&ComponentKey]) -> Result<(), FlushError> {
+    pub(super) async fn learn_runtime_ids(&mut self, keys: &[&ComponentKey]) -> Result<(), FlushError> {
         let mut backoff = Backoff::default();
         while !keys.is_empty() {
             match self.sink.runtime_ids(keys).await {

@@ -68,8 +68,17 @@ impl<S: Sink> Flusher<S> {
                     continue;
                 }
                 Answer::Refused(reason) => {
-                    let record = RefusedRecord { from: run.from, to: run.to, reason, payload };
-                    self.set_aside(&record).await?;
+                    at = run.to;
+                    self.set_aside(RefusedRecord {
+                        from: run.from,
+                        to: run.to,
+                        reason,
+                        payload,
+                        components: run.components,
+                        series: run.series,
+                    })
+                    .await?;
+                    continue;
                 }
             }
             at = run.to;
@@ -77,8 +86,8 @@ impl<S: Sink> Flusher<S> {
         Ok(())
     }
 
-    async fn set_aside(&mut self, record: &RefusedRecord) -> Result<(), FlushError> {
-        if let Answer::Refused(reason) = self.take(Step::SetAside(record)).await? {
+    async fn set_aside(&mut self, record: RefusedRecord) -> Result<(), FlushError> {
+        if let Answer::Refused(reason) = self.take(Step::SetAside(&record)).await? {
             return Err(FlushError::Permanent(format!(
                 "the record at position {} can neither be stored ({}) nor be set aside ({reason})",
                 record.from, record.reason
@@ -93,6 +102,7 @@ impl<S: Sink> Flusher<S> {
         );
         self.telemetry.flush.quarantined_rows.inc_by(rows);
         self.progress.set_flushed(record.to);
-        Ok(())
+        let components: Vec<_> = record.components.iter().map(|one| &one.key).collect();
+        self.learn_runtime_ids(&components).await
     }
 }

@@ -56,6 +56,8 @@ async fn setting_aside_and_moving_the_position_is_one_thing() {
         to: position(to),
         reason: "a test".to_owned(),
         payload: vec![1],
+        components: Vec::new(),
+        series: Vec::new(),
     };
     let error = sink.set_aside(&record(3, 4)).await;
     assert!(matches!(error, Err(SinkError::Temporary(_))), "the position is 0: {error:?}");
@@ -87,7 +89,12 @@ async fn with_refused(fixture: &mut Fixture) -> Vec<i64> {
     let (ended, telemetry) = flush_all(log, fixture.sink(PartitionInterval::Day), PATIENT).await;
     ended.unwrap();
     assert_eq!(telemetry.flush.quarantined_rows.get(), 3);
-    assert_eq!(fixture.values().await, [0.0; 0], "their series is set aside as well");
+    assert_eq!(fixture.values().await, [0.0; 0]);
+    let series: i64 = sqlx::query_scalar("SELECT count(*) FROM noetl.series_slot")
+        .fetch_one(&mut fixture.conn)
+        .await
+        .unwrap();
+    assert_eq!(series, 1, "others go on with the series that the first one defines");
     sqlx::query_scalar("SELECT quarantine_id FROM noetl.quarantine ORDER BY quarantine_id")
         .fetch_all(&mut fixture.conn)
         .await
@@ -189,6 +196,8 @@ async fn a_record_that_nobody_can_read_stays() {
         to: position(1),
         reason: "a test".to_owned(),
         payload: vec![99],
+        components: Vec::new(),
+        series: Vec::new(),
     };
     sink.set_aside(&record).await.unwrap();
     let mut quarantine = quarantine(&fixture).await;
