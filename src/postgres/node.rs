@@ -84,13 +84,16 @@ pub async fn register(conn: &mut PgConnection, log_id: Uuid) -> Result<NodeNumbe
 }
 
 /// The position below which every row of the log is in the tables.
+///
+/// Waits for a transaction that is about to move it: one of a connection that is dead for us may
+/// still be at its commit, and the position before that one is no place to go on from.
 pub async fn position(
     conn: &mut PgConnection,
     node: NodeNumber,
     log_id: Uuid,
 ) -> Result<LogPosition, NodeError> {
     let position: Option<i64> = sqlx::query_scalar(
-        "SELECT position FROM noetl.ingest_node WHERE node = $1 AND log_id = $2",
+        "SELECT position FROM noetl.ingest_node WHERE node = $1 AND log_id = $2 FOR SHARE",
     )
     .bind(node.get().cast_signed())
     .bind(log_id)
@@ -188,6 +191,30 @@ mod tests {
         let error = advance(&mut conn, node, Uuid::new_v4(), next, next).await.unwrap_err();
         assert!(matches!(error, NodeError::TakenOver { .. }), "{error}");
         assert_eq!(position(&mut conn, node, log_id).await.unwrap(), next);
+    }
+
+    #[tokio::test]
+    async fn a_position_that_is_about_to_move_is_waited_for() {
+        let database = test_cluster::database().await;
+        let (mut dying, mut conn) = (database.connect().await, database.connect().await);
+        let log_id = Uuid::new_v4();
+        let node = register(&mut dying, log_id).await.unwrap();
+        for (from, to) in [(0, 5), (5, 9)] {
+            let (from, to) = (LogPosition::new(from), LogPosition::new(to));
+            let mut tx = dying.begin().await.unwrap();
+            advance(&mut tx, node, log_id, from, to).await.unwrap();
+            let (found, ()) = tokio::join!(position(&mut conn, node, log_id), async {
+                // Until the other one waits for the lock.
+                let mut watcher = database.connect().await;
+                let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+                while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.unwrap() == 0
+                {
+                    tokio::task::yield_now().await;
+                }
+                tx.commit().await.unwrap();
+            });
+            assert_eq!(found.unwrap(), to);
+        }
     }
 
     #[tokio::test]
