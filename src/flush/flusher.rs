@@ -105,12 +105,7 @@ impl<S: Sink> Flusher<S> {
         settings: BatchSettings,
         node: NodeNumber,
     ) -> Result<(), FlushError> {
-        let position = self.position().await?;
-        let reader = readers.reader(position)?;
-        self.progress.set_flushed(position);
-        self.learn_missing_ids().await?;
-        let (sender, mut batches) = mpsc::channel(BATCHES_WAITING);
-        let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
+        let (batcher, batches, source) = self.begin(readers, settings, node).await?;
         let (ended, outcome) = oneshot::channel();
         std::thread::Builder::new()
             .name("batcher".to_owned())
@@ -120,11 +115,36 @@ impl<S: Sink> Flusher<S> {
                 }
             })
             .map_err(|error| FlushError::Died(error.to_string()))?;
-        let source = Source { readers, node, interval: settings.interval };
-        while let Some(batch) = batches.recv().await {
-            self.flush(&batch, &source).await?;
-        }
+        self.store_all(batches, &source).await?;
         outcome.await.map_err(|_| FlushError::Died("its thread panicked".to_owned()))??;
+        Ok(())
+    }
+
+    /// Finds out where to go on, and makes the batcher that does.
+    pub(super) async fn begin(
+        &mut self,
+        readers: Readers,
+        settings: BatchSettings,
+        node: NodeNumber,
+    ) -> Result<(Batcher, mpsc::Receiver<Batch>, Source), FlushError> {
+        let position = self.position().await?;
+        let reader = readers.reader(position)?;
+        self.progress.set_flushed(position);
+        self.learn_missing_ids().await?;
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING);
+        let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
+        Ok((batcher, batches, Source { readers, node, interval: settings.interval }))
+    }
+
+    /// Stores batch after batch until no further one comes.
+    pub(super) async fn store_all(
+        &mut self,
+        mut batches: mpsc::Receiver<Batch>,
+        source: &Source,
+    ) -> Result<(), FlushError> {
+        while let Some(batch) = batches.recv().await {
+            self.flush(&batch, source).await?;
+        }
         Ok(())
     }
 
@@ -206,7 +226,10 @@ impl<S: Sink> Flusher<S> {
 
     /// Gives the components the ids that they have in the sink. Asked for after the commit and
     /// not answered by it, so that an answer which is lost takes nothing along.
-    pub(super) async fn learn_runtime_ids(&mut self, keys: &[&ComponentKey]) -> Result<(), FlushError> {
+    pub(super) async fn learn_runtime_ids(
+        &mut self,
+        keys: &[&ComponentKey],
+    ) -> Result<(), FlushError> {
         let mut backoff = Backoff::default();
         while !keys.is_empty() {
             match in_time(self.sink.runtime_ids(keys)).await {

@@ -5,13 +5,15 @@
 //! at every success. So a refused record costs a number of commits that is logarithmic in the
 //! batch's records, and the memory of one further batch.
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
 use super::flusher::{Answer, FlushError, Flusher, Step};
 use super::{Batch, BatcherError, RefusedRecord, Sink};
 use crate::log::Readers;
 use crate::model::{LogPosition, NodeNumber, PartitionInterval};
 
 /// The log that batches are read from again.
-#[derive(Clone)]
 pub(super) struct Source {
     pub(super) readers: Readers,
     pub(super) node: NodeNumber,
@@ -42,6 +44,14 @@ impl Source {
     }
 }
 
+/// Has the other tasks of the thread go on elsewhere where there is an elsewhere.
+fn reading_files<T>(read: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => read(),
+        _ => block_in_place(read),
+    }
+}
+
 impl<S: Sink> Flusher<S> {
     /// Stores all of a refused batch but the records that are themselves refused.
     pub(super) async fn store_in_pieces(
@@ -52,12 +62,7 @@ impl<S: Sink> Flusher<S> {
         let mut at = refused.from;
         let mut records_max = refused.records() / 2;
         while at < refused.to {
-            let (run, payload) = {
-                let (source, end) = (source.clone(), refused.to);
-                let read = move || source.read(at, end, records_max.max(1));
-                let read = tokio::task::spawn_blocking(read).await;
-                read.map_err(|error| FlushError::Died(error.to_string()))??
-            };
+            let (run, payload) = reading_files(|| source.read(at, refused.to, records_max.max(1)))?;
             match self.take(Step::Commit(&run)).await? {
                 Answer::Taken => {
                     self.stored(&run).await?;
