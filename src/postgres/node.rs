@@ -134,6 +134,8 @@ pub async fn advance(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::postgres::test_cluster;
 
@@ -193,6 +195,13 @@ mod tests {
         assert_eq!(position(&mut conn, node, log_id).await.unwrap(), next);
     }
 
+    async fn somebody_waits_for_a_lock(conn: &mut PgConnection) -> bool {
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                                     WHERE datname = current_database()
+                                       AND wait_event_type = 'Lock')";
+        sqlx::query_scalar(waits).fetch_one(conn).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_position_that_is_about_to_move_is_waited_for() {
         let database = test_cluster::database().await;
@@ -204,12 +213,10 @@ mod tests {
             let mut tx = dying.begin().await.unwrap();
             advance(&mut tx, node, log_id, from, to).await.unwrap();
             let (found, ()) = tokio::join!(position(&mut conn, node, log_id), async {
-                // Until the other one waits for the lock.
                 let mut watcher = database.connect().await;
-                let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-                while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.unwrap() == 0
-                {
-                    tokio::task::yield_now().await;
+                let deadline = Instant::now() + Duration::from_secs(30);
+                while !somebody_waits_for_a_lock(&mut watcher).await {
+                    assert!(Instant::now() < deadline, "the position was not waited for");
                 }
                 tx.commit().await.unwrap();
             });
