@@ -4,13 +4,14 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments: make run ARGS="--listen 0.0.0.0:8082"
 ARGS ?=
 
-.PHONY: help run test bench lint loadtest torture fuzz
+.PHONY: help run test bench lint simulate loadtest torture fuzz
 
 help:
 	@echo 'make run       build and start the server with a PostgreSQL of its own'
 	@echo 'make test      every test, against a real PostgreSQL and a real Prometheus'
 	@echo 'make bench     the benchmarks'
 	@echo 'make lint      formatting, clippy and documentation, without warnings'
+	@echo 'make simulate  worlds that go wrong: make simulate SEEDS=100000 FROM=0; TOLD=1 tells them line by line'
 	@echo 'make loadtest  a simulated fleet; see make loadtest ARGS=--help'
 	@echo 'make torture   kill and starve the server and its PostgreSQL: make torture ROUNDS=300 SEED=1'
 	@echo 'make fuzz      libFuzzer: make fuzz TARGET=report SECONDS=60; targets are in fuzz/corpus'
@@ -33,6 +34,16 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo doc --workspace --no-deps
+
+# Optimised, but not for the last percent, so that it is built soon.
+SEEDS ?= 20000
+FROM ?= 0
+TOLD ?=
+simulate: export SIMULATION_SEEDS := $(SEEDS)
+simulate: export SIMULATION_FROM := $(FROM)
+simulate: export SIMULATION_TOLD := $(TOLD)
+simulate:
+	cargo test --profile simulation --lib -- flush::simulation::simulate --exact --ignored --nocapture
 
 loadtest:
 	cargo run --release -p loadtest -- $(ARGS)

@@ -45,16 +45,26 @@ pub struct Batcher {
     progress: Arc<Progress>,
     settings: BatchSettings,
     node: NodeNumber,
-    batches: mpsc::Sender<Batch>,
+    pub(super) batches: mpsc::Sender<Batch>,
     /// Someone waits for what stands below, so it is sent as it is.
     wanted: LogPosition,
 }
 
 /// Whether anything follows a batch.
 #[derive(PartialEq, Eq)]
-enum Follows {
+pub(super) enum Follows {
     More,
     Nothing,
+}
+
+/// What a look into the log came to.
+pub(super) enum Look {
+    /// The batch is to be sent.
+    Send(Follows),
+    /// It is to be sent once it is old.
+    Wait,
+    /// There is nothing in it.
+    Empty,
 }
 
 impl Batcher {
@@ -74,7 +84,7 @@ impl Batcher {
     /// Cuts batches until the log is closed and read to its end, or nobody takes them any more.
     pub fn run(mut self) -> Result<(), BatcherError> {
         loop {
-            let mut batch = Batch::new(self.reader.position(), self.node, self.settings.interval);
+            let mut batch = self.begin();
             let follows = self.gather(&mut batch)?;
             if !batch.is_empty() {
                 batch.finish();
@@ -88,34 +98,50 @@ impl Batcher {
         }
     }
 
+    /// A batch of what comes next.
+    pub(super) fn begin(&self) -> Batch {
+        Batch::new(self.reader.position(), self.node, self.settings.interval)
+    }
+
     /// Gathers until the batch is full, old or wanted, or the log is at its end.
     fn gather(&mut self, batch: &mut Batch) -> Result<Follows, BatcherError> {
         let mut due = None;
         loop {
-            // Both are asked before reading, so that a request is answered with everything that
-            // was synced when it was made, and the end is not taken for one too early.
-            if self.progress.take_flush_request() {
-                self.wanted = self.progress.synced();
+            match self.look(batch)? {
+                Look::Send(follows) => return Ok(follows),
+                Look::Wait => {
+                    let now = Instant::now();
+                    let due = *due.get_or_insert(now + self.settings.age_max);
+                    if due <= now {
+                        return Ok(Follows::More);
+                    }
+                    let last_row = batch.from.advance(self.settings.rows_max.saturating_sub(1));
+                    self.progress.wait_synced_beyond(last_row, due - now);
+                }
+                Look::Empty => {
+                    self.progress.wait_synced_beyond(batch.to, QUIET_WAIT);
+                }
             }
-            let closed = self.progress.is_closed();
-            if self.read_until_full(batch)? {
-                return Ok(Follows::More);
-            }
-            if closed {
-                return Ok(Follows::Nothing);
-            }
-            if batch.is_empty() {
-                self.progress.wait_synced_beyond(batch.to, QUIET_WAIT);
-                continue;
-            }
-            let now = Instant::now();
-            let due = *due.get_or_insert(now + self.settings.age_max);
-            if batch.from < self.wanted || due <= now {
-                return Ok(Follows::More);
-            }
-            let last_row = batch.from.advance(self.settings.rows_max.saturating_sub(1));
-            self.progress.wait_synced_beyond(last_row, due - now);
         }
+    }
+
+    /// Adds to the batch what is synced by now, without waiting.
+    pub(super) fn look(&mut self, batch: &mut Batch) -> Result<Look, BatcherError> {
+        // Both are asked before reading, so that a request is answered with everything that
+        // was synced when it was made, and the end is not taken for one too early.
+        if self.progress.take_flush_request() {
+            self.wanted = self.progress.synced();
+        }
+        let closed = self.progress.is_closed();
+        if self.read_until_full(batch)? {
+            return Ok(Look::Send(Follows::More));
+        }
+        Ok(match batch.is_empty() {
+            _ if closed => Look::Send(Follows::Nothing),
+            true => Look::Empty,
+            false if batch.from < self.wanted => Look::Send(Follows::More),
+            false => Look::Wait,
+        })
     }
 
     /// Reads what is synced into the batch; whether that filled it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::refusal::Source;
 use super::{Batch, BatchSettings, Batcher, BatcherError, RefusedRecord, Sink, SinkError};
@@ -16,6 +17,10 @@ use crate::telemetry::Telemetry;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How long the sink may take for anything. Far longer than its own limits: this is for a sink
+/// that hangs where it has none, for one that hangs for ever would stop the flush for ever.
+const ANSWER_WAIT: Duration = Duration::from_secs(600);
 
 /// Batches that wait while one is being committed: the next is built meanwhile.
 const BATCHES_WAITING: usize = 1;
@@ -100,12 +105,7 @@ impl<S: Sink> Flusher<S> {
         settings: BatchSettings,
         node: NodeNumber,
     ) -> Result<(), FlushError> {
-        let position = self.position().await?;
-        let reader = readers.reader(position)?;
-        self.progress.set_flushed(position);
-        self.learn_missing_ids().await?;
-        let (sender, mut batches) = mpsc::channel(BATCHES_WAITING);
-        let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
+        let (batcher, batches, source) = self.begin(readers, settings, node).await?;
         let (ended, outcome) = oneshot::channel();
         std::thread::Builder::new()
             .name("batcher".to_owned())
@@ -115,11 +115,36 @@ impl<S: Sink> Flusher<S> {
                 }
             })
             .map_err(|error| FlushError::Died(error.to_string()))?;
-        let source = Source { readers, node, interval: settings.interval };
-        while let Some(batch) = batches.recv().await {
-            self.flush(&batch, &source).await?;
-        }
+        self.store_all(batches, &source).await?;
         outcome.await.map_err(|_| FlushError::Died("its thread panicked".to_owned()))??;
+        Ok(())
+    }
+
+    /// Finds out where to go on, and makes the batcher that does.
+    pub(super) async fn begin(
+        &mut self,
+        readers: Readers,
+        settings: BatchSettings,
+        node: NodeNumber,
+    ) -> Result<(Batcher, mpsc::Receiver<Batch>, Source), FlushError> {
+        let position = self.position().await?;
+        let reader = readers.reader(position)?;
+        self.progress.set_flushed(position);
+        self.learn_missing_ids().await?;
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING);
+        let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
+        Ok((batcher, batches, Source { readers, node, interval: settings.interval }))
+    }
+
+    /// Stores batch after batch until no further one comes.
+    pub(super) async fn store_all(
+        &mut self,
+        mut batches: mpsc::Receiver<Batch>,
+        source: &Source,
+    ) -> Result<(), FlushError> {
+        while let Some(batch) = batches.recv().await {
+            self.flush(&batch, source).await?;
+        }
         Ok(())
     }
 
@@ -149,8 +174,8 @@ impl<S: Sink> Flusher<S> {
         let (from, to) = step.range();
         loop {
             let attempt = match step {
-                Step::Commit(batch) => self.sink.commit(batch).await,
-                Step::SetAside(record) => self.sink.set_aside(record).await,
+                Step::Commit(batch) => in_time(self.sink.commit(batch)).await,
+                Step::SetAside(record) => in_time(self.sink.set_aside(record)).await,
             };
             match attempt {
                 Ok(()) => return Ok(Answer::Taken),
@@ -171,7 +196,7 @@ impl<S: Sink> Flusher<S> {
     async fn position(&mut self) -> Result<LogPosition, FlushError> {
         let mut backoff = Backoff::default();
         loop {
-            match self.sink.position().await {
+            match in_time(self.sink.position()).await {
                 Ok(position) => return Ok(position),
                 Err(error) => self.wait(&mut backoff, error).await?,
             }
@@ -210,10 +235,13 @@ impl<S: Sink> Flusher<S> {
 
     /// Gives the components the ids that they have in the sink. Asked for after the commit and
     /// not answered by it, so that an answer which is lost takes nothing along.
-    async fn learn_runtime_ids(&mut self, keys: &[&ComponentKey]) -> Result<(), FlushError> {
+    pub(super) async fn learn_runtime_ids(
+        &mut self,
+        keys: &[&ComponentKey],
+    ) -> Result<(), FlushError> {
         let mut backoff = Backoff::default();
         while !keys.is_empty() {
-            match self.sink.runtime_ids(keys).await {
+            match in_time(self.sink.runtime_ids(keys)).await {
                 Ok(ids) => {
                     for (key, id) in ids {
                         if let Some(component) =
@@ -250,6 +278,13 @@ impl<S: Sink> Flusher<S> {
         tokio::time::sleep(wait).await;
         Ok(())
     }
+}
+
+/// The sink's answer, if it comes in time.
+async fn in_time<T>(answer: impl Future<Output = Result<T, SinkError>>) -> Result<T, SinkError> {
+    timeout(ANSWER_WAIT, answer).await.unwrap_or_else(|_| {
+        Err(SinkError::Temporary(format!("the database did not answer within {ANSWER_WAIT:?}")))
+    })
 }
 
 impl Step<'_> {

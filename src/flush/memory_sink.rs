@@ -6,8 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Batch, RefusedRecord, Sink, SinkError};
-use crate::model::{ComponentKey, GroupId, LogPosition, RuntimeId, Slot};
+use crate::model::{ComponentKey, GroupId, LogPosition, RuntimeId, SeriesDefinition, Slot};
 use crate::postgres::copy::decoder::{Decoder, Row};
+use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 
 /// What a [`MemorySink`] has taken; outlives it, as a database does.
 #[derive(Default)]
@@ -22,6 +23,43 @@ pub(super) struct Database {
     pub(super) refused: BTreeSet<u64>,
     /// Batches taken.
     pub(super) commits: usize,
+}
+
+/// What is taken at once, or not at all.
+pub(super) struct Transaction {
+    pub(super) from: LogPosition,
+    pub(super) to: LogPosition,
+    rows: Vec<Row>,
+    components: Vec<ComponentDefinition>,
+    series: Vec<SeriesSlotDefinition>,
+    aside: Option<RefusedRecord>,
+}
+
+impl Transaction {
+    /// Storing `batch`.
+    pub(super) fn of(batch: &Batch) -> Self {
+        let rows = batch.partitions().flat_map(|one| Decoder::new(one.rows.bytes()).rows());
+        Self {
+            from: batch.from,
+            to: batch.to,
+            rows: rows.collect(),
+            components: batch.components.clone(),
+            series: batch.series.clone(),
+            aside: None,
+        }
+    }
+
+    /// Setting `record` aside.
+    pub(super) fn aside(record: &RefusedRecord) -> Self {
+        Self {
+            from: record.from,
+            to: record.to,
+            rows: Vec::new(),
+            components: record.components.clone(),
+            series: record.series.clone(),
+            aside: Some(record.clone()),
+        }
+    }
 }
 
 /// How a call goes.
@@ -81,35 +119,32 @@ impl Database {
             let group = GroupId::from_raw(row.integers[0]).unwrap();
             for (slot, value) in row.values.iter().enumerate() {
                 let (slot, Some(value)) = (Slot::new(slot as u8).unwrap(), value) else { continue };
-                let (component, series) = self.series.get(&(group, slot)).unwrap().clone();
+                let defined = self.series.get(&(group, slot));
+                let (component, series) =
+                    defined.unwrap_or_else(|| panic!("the series of {value} is not defined"));
                 let offset = row.offsets.as_ref().and_then(|all| all[slot.index()]).unwrap_or(0);
-                samples.push((component, series, row.integers[1] + i64::from(offset), *value));
+                let at = row.integers[1] + i64::from(offset);
+                samples.push((component.clone(), series.clone(), at, *value));
             }
         }
         samples
     }
 
-    fn advance(&mut self, from: LogPosition, to: LogPosition) -> Result<(), SinkError> {
-        if self.position != from {
+    /// Whether the transaction could be taken now, and why not.
+    pub(super) fn check(&self, transaction: &Transaction) -> Result<(), SinkError> {
+        if self.position != transaction.from {
             return Err(SinkError::Temporary(format!("the position is {}", self.position)));
         }
-        self.position = to;
-        Ok(())
-    }
-
-    fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        let rows: Vec<Row> =
-            batch.partitions().flat_map(|one| Decoder::new(one.rows.bytes()).rows()).collect();
-        let values = rows.iter().flat_map(|row| &row.values).flatten();
+        let values = transaction.rows.iter().flat_map(|row| &row.values).flatten();
         if let Some(value) =
             values.into_iter().find(|value| self.refused.contains(&value.to_bits()))
         {
             return Err(SinkError::Refused(format!("{value} is refused")));
         }
-        for series in &batch.series {
+        for series in &transaction.series {
             let known = self.series.get(&(series.group, series.slot));
             let identity = |bytes: &[u8]| {
-                let series = crate::model::SeriesDefinition::parse(bytes).unwrap();
+                let series = SeriesDefinition::parse(bytes).unwrap();
                 bytes[..series.identity_bytes()].to_vec()
             };
             if known.is_some_and(|(key, bytes)| {
@@ -118,18 +153,35 @@ impl Database {
                 return Err(SinkError::Permanent(format!("{series:?}: its slot is taken")));
             }
         }
-        self.advance(batch.from, batch.to)?;
-        self.commits += 1;
+        Ok(())
+    }
+
+    /// Takes all of it, or nothing.
+    pub(super) fn commit_transaction(&mut self, transaction: Transaction) -> Result<(), SinkError> {
+        self.check(&transaction)?;
+        let Transaction { from: _, to, rows, components, series, aside } = transaction;
+        self.position = to;
+        self.commits += usize::from(aside.is_none());
         self.rows.extend(rows);
-        for component in &batch.components {
+        for component in components {
             // What is there keeps its id.
-            self.components.entry(component.key.clone()).or_insert(component.runtime_id);
+            self.components.entry(component.key).or_insert(component.runtime_id);
         }
-        for series in &batch.series {
-            let definition = (series.component.clone(), series.definition.clone());
+        for series in series {
+            let definition = (series.component, series.definition.to_vec());
             self.series.insert((series.group, series.slot), definition);
         }
+        self.aside.extend(aside);
         Ok(())
+    }
+
+    /// The ids of those components that it has.
+    pub(super) fn runtime_ids(
+        &self,
+        components: &[&ComponentKey],
+    ) -> Vec<(ComponentKey, RuntimeId)> {
+        let found = components.iter().filter_map(|key| self.components.get_key_value(*key));
+        found.map(|(key, id)| (key.clone(), *id)).collect()
     }
 }
 
@@ -139,24 +191,17 @@ impl Sink for MemorySink {
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        self.call(|database| database.commit(batch))
+        self.call(|database| database.commit_transaction(Transaction::of(batch)))
     }
 
     async fn set_aside(&mut self, record: &RefusedRecord) -> Result<(), SinkError> {
-        self.call(|database| {
-            database.advance(record.from, record.to)?;
-            database.aside.push(record.clone());
-            Ok(())
-        })
+        self.call(|database| database.commit_transaction(Transaction::aside(record)))
     }
 
     async fn runtime_ids(
         &mut self,
         components: &[&ComponentKey],
     ) -> Result<Vec<(ComponentKey, RuntimeId)>, SinkError> {
-        self.call(|database| {
-            let found = components.iter().filter_map(|key| database.components.get_key_value(*key));
-            Ok(found.map(|(key, id)| (key.clone(), *id)).collect())
-        })
+        self.call(|database| Ok(database.runtime_ids(components)))
     }
 }

@@ -11,7 +11,7 @@ use super::tables::{self, Tables};
 use super::verdict::{content, temporary};
 use super::{Batch, RefusedRecord, Sink, SinkError};
 use crate::model::{ComponentKey, LogPosition, NodeNumber, PartitionInterval, RuntimeId};
-use crate::postgres::definitions;
+use crate::postgres::definitions::{self, ComponentDefinition, SeriesSlotDefinition};
 use crate::postgres::node::{self, NodeError};
 use crate::postgres::schema;
 use crate::postgres::{connect, quarantine};
@@ -85,8 +85,15 @@ impl PostgresSink {
         conn: &mut PgConnection,
         record: &RefusedRecord,
     ) -> Result<(), SinkError> {
-        let RefusedRecord { from, to, reason, payload } = record;
+        let RefusedRecord { from, to, reason, payload, components, series } = record;
         let mut transaction = self.advance(conn, *from, *to).await?;
+        let mut defining = transaction.begin().await.map_err(temporary)?;
+        match define(&mut defining, components, series).await {
+            Ok(()) => defining.commit().await.map_err(temporary)?,
+            // It may be a definition that was refused; it comes with the record's replay.
+            Err(SinkError::Refused(_)) => defining.rollback().await.map_err(temporary)?,
+            Err(error) => return Err(error),
+        }
         quarantine::insert(&mut transaction, self.node, *from, reason, payload)
             .await
             .map_err(content)?;
@@ -111,6 +118,16 @@ impl PostgresSink {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+async fn define(
+    conn: &mut PgConnection,
+    components: &[ComponentDefinition],
+    series: &[SeriesSlotDefinition],
+) -> Result<(), SinkError> {
+    definitions::upsert_components(conn, components).await?;
+    definitions::upsert_series(conn, series).await?;
+    Ok(())
 }
 
 impl Sink for PostgresSink {

@@ -5,13 +5,15 @@
 //! at every success. So a refused record costs a number of commits that is logarithmic in the
 //! batch's records, and the memory of one further batch.
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
 use super::flusher::{Answer, FlushError, Flusher, Step};
 use super::{Batch, BatcherError, RefusedRecord, Sink};
 use crate::log::Readers;
 use crate::model::{LogPosition, NodeNumber, PartitionInterval};
 
 /// The log that batches are read from again.
-#[derive(Clone)]
 pub(super) struct Source {
     pub(super) readers: Readers,
     pub(super) node: NodeNumber,
@@ -42,6 +44,14 @@ impl Source {
     }
 }
 
+/// Has the other tasks of the thread go on elsewhere where there is an elsewhere.
+fn reading_files<T>(read: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => read(),
+        _ => block_in_place(read),
+    }
+}
+
 impl<S: Sink> Flusher<S> {
     /// Stores all of a refused batch but the records that are themselves refused.
     pub(super) async fn store_in_pieces(
@@ -52,12 +62,7 @@ impl<S: Sink> Flusher<S> {
         let mut at = refused.from;
         let mut records_max = refused.records() / 2;
         while at < refused.to {
-            let (run, payload) = {
-                let (source, end) = (source.clone(), refused.to);
-                let read = move || source.read(at, end, records_max.max(1));
-                let read = tokio::task::spawn_blocking(read).await;
-                read.map_err(|error| FlushError::Died(error.to_string()))??
-            };
+            let (run, payload) = reading_files(|| source.read(at, refused.to, records_max.max(1)))?;
             match self.take(Step::Commit(&run)).await? {
                 Answer::Taken => {
                     self.stored(&run).await?;
@@ -68,8 +73,17 @@ impl<S: Sink> Flusher<S> {
                     continue;
                 }
                 Answer::Refused(reason) => {
-                    let record = RefusedRecord { from: run.from, to: run.to, reason, payload };
-                    self.set_aside(&record).await?;
+                    at = run.to;
+                    self.set_aside(RefusedRecord {
+                        from: run.from,
+                        to: run.to,
+                        reason,
+                        payload,
+                        components: run.components,
+                        series: run.series,
+                    })
+                    .await?;
+                    continue;
                 }
             }
             at = run.to;
@@ -77,8 +91,8 @@ impl<S: Sink> Flusher<S> {
         Ok(())
     }
 
-    async fn set_aside(&mut self, record: &RefusedRecord) -> Result<(), FlushError> {
-        if let Answer::Refused(reason) = self.take(Step::SetAside(record)).await? {
+    async fn set_aside(&mut self, record: RefusedRecord) -> Result<(), FlushError> {
+        if let Answer::Refused(reason) = self.take(Step::SetAside(&record)).await? {
             return Err(FlushError::Permanent(format!(
                 "the record at position {} can neither be stored ({}) nor be set aside ({reason})",
                 record.from, record.reason
@@ -93,6 +107,7 @@ impl<S: Sink> Flusher<S> {
         );
         self.telemetry.flush.quarantined_rows.inc_by(rows);
         self.progress.set_flushed(record.to);
-        Ok(())
+        let components: Vec<_> = record.components.iter().map(|one| &one.key).collect();
+        self.learn_runtime_ids(&components).await
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use super::Batch;
 use crate::model::{ComponentKey, LogPosition, RuntimeId};
+use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 
 /// Where batches go. What is taken and the position after it are taken together or not at all.
 ///
@@ -17,6 +18,8 @@ pub trait Sink: Send + 'static {
     fn commit(&mut self, batch: &Batch) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Keeps a record that it refused apart from the others, and moves the position over it.
+    /// Takes the record's definitions all the same, unless it refuses those: later records go on
+    /// with the groups that they began.
     fn set_aside(
         &mut self,
         record: &RefusedRecord,
@@ -40,6 +43,10 @@ pub struct RefusedRecord {
     pub reason: String,
     /// The record as the log holds it.
     pub payload: Vec<u8>,
+    /// The components that it defines.
+    pub components: Vec<ComponentDefinition>,
+    /// The series that it defines.
+    pub series: Vec<SeriesSlotDefinition>,
 }
 
 /// Why a sink did not answer, or did not take a batch.

@@ -239,6 +239,19 @@ impl Intake {
         true
     }
 
+    /// Whether [`Intake::take`] would wait.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let staging = self.staging.lock();
+        staging.bytes.is_empty() && matches!(staging.phase, Phase::Running)
+    }
+
+    /// Bytes that wait for a sync.
+    #[cfg(test)]
+    pub(super) fn staged_bytes(&self) -> usize {
+        self.staging.lock().bytes.len()
+    }
+
     /// Acknowledges what was taken last.
     pub(super) fn synced(&self, work: &Work) {
         self.staging.lock().in_flight = None;

@@ -15,6 +15,8 @@
 
 mod appender;
 mod batch;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod catalog;
 mod cursor;
 pub mod disk;
@@ -136,6 +138,19 @@ impl Log {
         telemetry: Arc<Telemetry>,
         visit: &mut dyn FnMut(Record<'_>),
     ) -> Result<Self, OpenError> {
+        let (mut log, writer, preparer) = Self::recover(disk, settings, telemetry, visit)?;
+        log.spawn("log-writer", true, move || writer.run())?;
+        log.spawn("log-preparer", false, move || preparer.run())?;
+        Ok(log)
+    }
+
+    /// Does what [`Log::open`] does but for its threads, and returns what they are to run.
+    fn recover(
+        disk: Arc<dyn Disk>,
+        settings: LogSettings,
+        telemetry: Arc<Telemetry>,
+        visit: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(Self, Writer, Preparer), OpenError> {
         settings.check()?;
         let identity = Identity::load_or_create(&*disk)?;
         let keys = KeyFiles::open(&*disk, identity.log_id(), &settings, visit)?;
@@ -145,17 +160,17 @@ impl Log {
                 .map_err(OpenError::io("create the first segment"))?;
             found.segments.push_back(Arc::new(segment));
         }
-        Self::start(disk, settings, telemetry, &identity, keys, found)
+        Ok(Self::assemble(disk, settings, telemetry, &identity, keys, found))
     }
 
-    fn start(
+    fn assemble(
         disk: Arc<dyn Disk>,
         settings: LogSettings,
         telemetry: Arc<Telemetry>,
         identity: &Identity,
         keys: KeyFiles,
         found: scan::Found,
-    ) -> Result<Self, OpenError> {
+    ) -> (Self, Writer, Preparer) {
         let scan::Found { segments, end, spares: inherited } = found;
         let active = segments.back().cloned().expect("a log has an active segment");
         let offset = active.synced_bytes();
@@ -194,10 +209,8 @@ impl Log {
             keys,
             inherited,
         };
-        let mut log = Self { disk, catalog, intake, progress, telemetry, threads: Vec::new() };
-        log.spawn("log-writer", true, move || writer.run())?;
-        log.spawn("log-preparer", false, move || preparer.run())?;
-        Ok(log)
+        let log = Self { disk, catalog, intake, progress, telemetry, threads: Vec::new() };
+        (log, writer, preparer)
     }
 
     /// Starts a thread whose end, if it is a panic, fails the log. With `last_word` its end
@@ -208,12 +221,7 @@ impl Log {
         last_word: bool,
         run: impl FnOnce() + Send + 'static,
     ) -> Result<(), OpenError> {
-        let exit = Exit {
-            last_word,
-            intake: Arc::clone(&self.intake),
-            progress: Arc::clone(&self.progress),
-            telemetry: Arc::clone(&self.telemetry),
-        };
+        let exit = self.exit(last_word);
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
@@ -223,6 +231,15 @@ impl Log {
             .map_err(OpenError::io(format!("start the thread {name}")))?;
         self.threads.push(thread);
         Ok(())
+    }
+
+    fn exit(&self, last_word: bool) -> Exit {
+        Exit {
+            last_word,
+            intake: Arc::clone(&self.intake),
+            progress: Arc::clone(&self.progress),
+            telemetry: Arc::clone(&self.telemetry),
+        }
     }
 
     /// A handle to append with; cheap, as are its clones.

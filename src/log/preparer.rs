@@ -79,18 +79,26 @@ impl Preparer {
     /// Runs until the log is closed or fails.
     pub(super) fn run(mut self) {
         while !self.progress.is_closed() {
-            let pause = match self.keep_up() {
-                Ok(()) => None,
-                Err(error) if is_disk_full(&error) => {
-                    self.intake.set_shortage(Shortage::Disk);
-                    Some(DISK_FULL_PAUSE)
-                }
-                Err(error) => {
-                    self.intake.fail(&LogFailed::new("prepare a segment", &error));
-                    return;
-                }
-            };
+            let Ok(pause) = self.keep_up_or_fail() else { return };
+            // Whether it is wanted or only time: there may be something to do.
             self.progress.wait_upkeep(pause);
+        }
+    }
+
+    /// Does what there is to do and says after which time to look again, if nobody asks for it
+    /// before. Fails the log where that has failed.
+    pub(super) fn keep_up_or_fail(&mut self) -> Result<Option<Duration>, LogFailed> {
+        match self.keep_up() {
+            Ok(()) => Ok(None),
+            Err(error) if is_disk_full(&error) => {
+                self.intake.set_shortage(Shortage::Disk);
+                Ok(Some(DISK_FULL_PAUSE))
+            }
+            Err(error) => {
+                let failed = LogFailed::new("prepare a segment", &error);
+                self.intake.fail(&failed);
+                Err(failed)
+            }
         }
     }
 

@@ -176,8 +176,8 @@ impl Progress {
         self.upkeep_wanted.notify_one();
     }
 
-    /// Waits until upkeep is wanted, or for `timeout` where there is one.
-    pub(super) fn wait_upkeep(&self, timeout: Option<Duration>) {
+    /// Waits until upkeep is wanted, or for `timeout` where there is one. Says whether it is.
+    pub(super) fn wait_upkeep(&self, timeout: Option<Duration>) -> bool {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut upkeep = self.upkeep.lock();
         while !upkeep.wanted {
@@ -190,7 +190,7 @@ impl Progress {
                 }
             }
         }
-        upkeep.wanted = false;
+        std::mem::take(&mut upkeep.wanted)
     }
 
     fn notify_followers(&self) {

@@ -58,18 +58,31 @@ impl Writer {
                 return;
             }
             let before = self.records;
-            if let Err(failed) = self.persist(&mut work) {
-                // The state of what a failed sync covered is unknown, and a second sync would
-                // report success without having written it: never retry, never acknowledge.
-                self.intake.fail(&failed);
+            if !self.persist_or_fail(&mut work) {
                 return;
             }
-            self.intake.synced(&work);
-            work.bytes.clear();
-            work.bytes.shrink_to(BUFFER_BYTES_KEPT);
-            work.cuts.clear();
+            self.acknowledge(&mut work);
             waiting = self.records - before;
         }
+    }
+
+    /// Brings all of `work` onto the disk; `false` when the log has failed over it.
+    pub(super) fn persist_or_fail(&mut self, work: &mut Work) -> bool {
+        let persisted = self.persist(work);
+        if let Err(failed) = &persisted {
+            // The state of what a failed sync covered is unknown, and a second sync would
+            // report success without having written it: never retry, never acknowledge.
+            self.intake.fail(failed);
+        }
+        persisted.is_ok()
+    }
+
+    /// Tells those who wait for `work` that it is synced, and makes it ready for the next.
+    pub(super) fn acknowledge(&self, work: &mut Work) {
+        self.intake.synced(work);
+        work.bytes.clear();
+        work.bytes.shrink_to(BUFFER_BYTES_KEPT);
+        work.cuts.clear();
     }
 
     /// Writes and syncs all of `work`, segment by segment.

@@ -84,13 +84,16 @@ pub async fn register(conn: &mut PgConnection, log_id: Uuid) -> Result<NodeNumbe
 }
 
 /// The position below which every row of the log is in the tables.
+///
+/// Waits for a transaction that is about to move it: one of a connection that is dead for us may
+/// still be at its commit, and the position before that one is no place to go on from.
 pub async fn position(
     conn: &mut PgConnection,
     node: NodeNumber,
     log_id: Uuid,
 ) -> Result<LogPosition, NodeError> {
     let position: Option<i64> = sqlx::query_scalar(
-        "SELECT position FROM noetl.ingest_node WHERE node = $1 AND log_id = $2",
+        "SELECT position FROM noetl.ingest_node WHERE node = $1 AND log_id = $2 FOR SHARE",
     )
     .bind(node.get().cast_signed())
     .bind(log_id)
@@ -131,6 +134,8 @@ pub async fn advance(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::postgres::test_cluster;
 
@@ -188,6 +193,35 @@ mod tests {
         let error = advance(&mut conn, node, Uuid::new_v4(), next, next).await.unwrap_err();
         assert!(matches!(error, NodeError::TakenOver { .. }), "{error}");
         assert_eq!(position(&mut conn, node, log_id).await.unwrap(), next);
+    }
+
+    async fn somebody_waits_for_a_lock(conn: &mut PgConnection) -> bool {
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                                     WHERE datname = current_database()
+                                       AND wait_event_type = 'Lock')";
+        sqlx::query_scalar(waits).fetch_one(conn).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_position_that_is_about_to_move_is_waited_for() {
+        let database = test_cluster::database().await;
+        let (mut dying, mut conn) = (database.connect().await, database.connect().await);
+        let log_id = Uuid::new_v4();
+        let node = register(&mut dying, log_id).await.unwrap();
+        for (from, to) in [(0, 5), (5, 9)] {
+            let (from, to) = (LogPosition::new(from), LogPosition::new(to));
+            let mut tx = dying.begin().await.unwrap();
+            advance(&mut tx, node, log_id, from, to).await.unwrap();
+            let (found, ()) = tokio::join!(position(&mut conn, node, log_id), async {
+                let mut watcher = database.connect().await;
+                let deadline = Instant::now() + Duration::from_secs(30);
+                while !somebody_waits_for_a_lock(&mut watcher).await {
+                    assert!(Instant::now() < deadline, "the position was not waited for");
+                }
+                tx.commit().await.unwrap();
+            });
+            assert_eq!(found.unwrap(), to);
+        }
     }
 
     #[tokio::test]

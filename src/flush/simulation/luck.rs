@@ -21,9 +21,14 @@ impl Luck {
         self.draw() % end
     }
 
-    /// `true` once in `n` times.
+    /// `true` once in `n` times; never where `n` is 0.
     pub(super) fn once_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
+        n > 0 && self.below(n) == 0
+    }
+
+    /// One of `choices`.
+    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
     }
 
     /// A source of its own, for something that draws at times of its own.

@@ -1,260 +1,302 @@
-//! What outlives a process: the disk, the database, and the clients with their reports.
+//! What outlives a process, and how its lives follow each other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
 
-use super::process::Process;
+use super::clients::{Clients, Memory};
+use super::mishaps::Mishaps;
+use super::process::{Process, StartError, Surroundings};
+use super::server::{Condition, Server};
+use super::story::Story;
 use super::{Luck, oracle};
 use crate::clock::{Clock, ManualClock};
-use crate::flush::memory_sink::Database;
-use crate::ingest::IngestError;
-use crate::log::memory_disk::MemoryDisk;
+use crate::log::by_hand::{self, Turn};
+use crate::log::memory_disk::{MemoryDisk, Survival};
+use crate::log::{LogSettings, OpenError};
 use crate::model::Timestamp;
+use crate::telemetry::Telemetry;
 
 /// 2024-01-01T12:00:00Z.
 const NOON: i64 = 1_704_110_400_000_000;
-const COMPONENTS: u64 = 4;
-const SERIES: usize = 5;
+/// Starts that may fail one after the other before the mishaps end.
+const STARTS_MAX: usize = 8;
+/// Rounds in which everybody has a turn, after which nothing may be left to do.
+const ROUNDS_MAX: usize = 20_000;
 
-/// A report as its client knows it.
-pub(super) struct Report {
-    pub(super) component: usize,
-    /// The series and their values, no two of which are the same in a world.
-    pub(super) samples: Vec<(usize, f64)>,
-    pub(super) state: State,
-    /// Whether nothing else of its component was on its way with it, nor had to be tried again.
-    pub(super) alone: bool,
-    document: String,
-    key: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// Its client has no answer and will ask again.
-    Waiting,
-    /// It was acknowledged.
-    Acknowledged,
-    /// Its client has gone without an answer.
-    GivenUp,
-}
-
+/// A world in which nothing is left to chance but by its seed.
 pub(super) struct World {
-    luck: Luck,
-    disk: MemoryDisk,
-    database: Arc<Mutex<Database>>,
-    clock: Arc<ManualClock>,
-    reports: Vec<Report>,
+    pub(super) luck: Luck,
+    pub(super) around: Surroundings,
+    pub(super) clients: Clients,
+    /// Turns since the world began.
+    pub(super) turn: u64,
+    /// The latest time that the clock has shown.
+    pub(super) latest_s: u32,
+    /// How many further segments a key outlives.
+    segments_remembered: u64,
+    runtime: Runtime,
 }
 
-type Attempt = (usize, JoinHandle<Result<Vec<u8>, IngestError>>);
+/// What a world came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lived {
+    pub(super) acknowledged: usize,
+    pub(super) digest: u64,
+}
 
 impl World {
-    pub(super) fn new(seed: u64) -> Self {
-        Self {
-            luck: Luck::new(seed),
+    pub(super) fn new(seed: u64, aloud: bool) -> Self {
+        let mut luck = Luck::new(seed);
+        let story = Story::new(aloud);
+        let roomy = luck.once_in(2);
+        let segment_bytes = luck.pick(&[8 << 10, 12 << 10, 16 << 10]);
+        // An eighth of a roomy budget holds the keys of several segments.
+        let segments = if roomy { 48 } else { 3 + luck.below(6) };
+        let settings = LogSettings {
+            segment_bytes,
+            budget_bytes: segments * segment_bytes,
+            staging_bytes_max: luck.pick(&[4 << 10, 6 << 10, 32 << 10]),
+        };
+        story.tell(format_args!("world {seed}: {settings:?}"));
+        let around = Surroundings {
             disk: MemoryDisk::default(),
-            database: Arc::default(),
+            server: Server::new(&mut luck, &story),
             clock: Arc::new(ManualClock::new(Timestamp::from_micros(NOON).unwrap())),
-            reports: Vec::new(),
+            settings,
+            telemetry: Arc::new(Telemetry::new()),
+            story,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let latest_s = around.clock.now().seconds();
+        Self {
+            luck,
+            around,
+            clients: Clients::default(),
+            turn: 0,
+            latest_s,
+            segments_remembered: if roomy { 4 } else { 1 },
+            runtime,
         }
     }
 
-    /// Lives several lives, asks the oracle, and says how many reports were acknowledged.
-    pub(super) async fn live(mut self) -> usize {
-        for _ in 0..=self.luck.below(4) {
-            let process = self.start();
-            self.life(process).await;
-        }
-        let process = self.start();
-        self.try_again(&process).await;
-        process.stop().await;
-        oracle::ask(&self.reports, &self.database.lock());
-        self.reports.iter().filter(|report| report.state == State::Acknowledged).count()
-    }
-
-    fn start(&mut self) -> Process {
-        Process::start(&self.disk, &self.database, &self.clock, &mut self.luck)
-    }
-
-    async fn life(&mut self, mut process: Process) {
-        self.try_again(&process).await;
-        for _ in 0..self.luck.below(30) {
-            self.event(&mut process).await;
-        }
-        match self.luck.below(4) {
-            0 => process.stop().await,
-            1 => {
-                // What is on its way when a sync fails is never acknowledged.
-                self.disk.set_sync_fails(true);
-                self.crash(process).await;
+    /// Lives several lives and asks the oracle.
+    pub(super) fn live(mut self) -> Lived {
+        let handle = self.runtime.handle().clone();
+        let _context = handle.enter();
+        for _ in 0..=self.luck.below(5) {
+            if self.luck.once_in(6) {
+                self.damage();
             }
-            _ => {
-                self.disk.permit_syncs(Some(self.luck.below(3) as usize));
-                self.crash(process).await;
+            if let Some(process) = self.start_among_mishaps() {
+                self.life(process);
             }
         }
+        self.last_life();
+        oracle::ask(&self.clients, &self.around.server.lock().database);
+        let reports = self.clients.reports.iter();
+        let acknowledged = reports.filter(|report| report.acknowledged.is_some()).count();
+        Lived { acknowledged, digest: self.around.story.digest() }
     }
 
-    /// One thing that happens in a life.
-    async fn event(&mut self, process: &mut Process) {
-        match self.luck.below(12) {
-            0 => process.progress.request_flush(),
-            1 => self.clock.advance(self.luck.below(40_000_000).cast_signed()),
-            2 if !self.is_waiting() => {
-                // Idempotency keys are forgotten after ten minutes, so nobody may wait.
-                self.clock.advance(self.luck.below(100_000_000_000).cast_signed());
-            }
-            3 => {
-                let (flushed, all) = (process.progress.flushed(), u32::MAX);
-                process.registry.evict_idle(all, flushed);
-            }
-            4 => process.flushed().await,
-            _ => {
-                let count = 1 + self.luck.below(4);
-                let attempts = self.report(process, count);
-                self.await_all(attempts).await;
-            }
-        }
+    /// The newest segment's number.
+    pub(super) fn newest_segment(&self) -> u64 {
+        by_hand::newest_segment(&self.around.disk)
     }
 
-    /// Sends reports that nobody gets an answer to, perhaps, and crashes.
-    async fn crash(&mut self, process: Process) {
-        let count = self.luck.below(12);
-        let attempts = self.report(&process, count);
-        process.settle(&self.disk).await;
-        for (report, attempt) in attempts {
-            if attempt.is_finished() {
-                self.answered(report, attempt.await.unwrap().is_ok());
-            } else {
-                attempt.abort();
-            }
-        }
-        // Of what was written and not synced, all survives, nothing, or any part.
-        let (survives, luck) = (self.luck.below(3), &mut self.luck);
-        let survivor = self.disk.crash(&mut |_| match survives {
-            0 => true,
-            1 => false,
-            _ => luck.once_in(2),
-        });
-        process.die(&self.disk);
-        self.disk = survivor;
+    /// Whether the server must still know a key.
+    pub(super) fn remembers(&self, memory: &Memory) -> bool {
+        self.latest_s - memory.clock_s < 500
+            && self.newest_segment() <= memory.segment + self.segments_remembered
     }
 
-    /// Every client that waits for an answer asks again, and gives up now and then.
-    async fn try_again(&mut self, process: &Process) {
-        for report in 0..self.reports.len() {
-            if self.reports[report].state == State::Waiting {
-                self.reports[report].alone = false;
-                self.ask_again(process, report).await;
-            }
-            if self.reports[report].state == State::Waiting && self.luck.once_in(4) {
-                self.reports[report].state = State::GivenUp;
-            }
-        }
+    pub(super) fn forget_keys(&mut self) {
+        let (newest, latest_s) = (self.newest_segment(), self.latest_s);
+        let last = self.segments_remembered;
+        self.clients
+            .forget(|memory| latest_s - memory.clock_s < 500 && newest <= memory.segment + last);
     }
 
-    /// Asks until there is room in the log: a report without a key may not be overtaken by the
-    /// next one of its component.
-    async fn ask_again(&mut self, process: &Process, report: usize) {
-        loop {
-            let (_, attempt) = self.send(process, report);
-            match attempt.await.unwrap() {
-                Ok(_) => break self.answered(report, true),
-                // Time stands still unless everyone waits, the flush after a failure included.
-                Err(IngestError::Log(_)) => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    process.assert_flushing();
+    /// Moves tokio's clock.
+    pub(super) fn advance(&self, by: Duration) {
+        self.runtime.block_on(tokio::time::advance(by));
+    }
+
+    /// Starts, though the disk may fail or the process end half-way; `None` where that is how
+    /// this life ended.
+    fn start_among_mishaps(&mut self) -> Option<Process> {
+        for _ in 0..STARTS_MAX {
+            let mishaps = Mishaps::new(&mut self.luck, &self.around.story);
+            match self.luck.below(8) {
+                0 => mishaps.end_process_in(self.luck.below(30)),
+                1 => mishaps.set_error_once_in(20),
+                2 => mishaps.set_full(true),
+                _ => {}
+            }
+            match self.start(&mishaps) {
+                Ok(process) => {
+                    mishaps.set_error_once_in(0);
+                    return Some(process);
                 }
-                Err(error) => panic!("report {report}: {error}"),
+                Err(_) if self.around.disk.is_dead() => {
+                    self.end_process();
+                    return None;
+                }
+                Err(error) => {
+                    assert!(mishaps.happened(), "nothing was in the way of a start: {error}");
+                    self.around.story.tell(format_args!("it does not start"));
+                    self.end_process();
+                }
             }
         }
+        None
     }
 
-    fn is_waiting(&self) -> bool {
-        self.reports.iter().any(|report| report.state == State::Waiting)
+    fn start(&mut self, mishaps: &Arc<Mishaps>) -> Result<Process, StartError> {
+        self.forget_keys();
+        mishaps.befall(&self.around.disk);
+        let process = Process::start(&self.around, Arc::clone(mishaps), &mut self.luck)?;
+        self.clients.restarted(process.filled);
+        Ok(process)
     }
 
-    async fn await_all(&mut self, attempts: Vec<Attempt>) {
-        for (report, attempt) in attempts {
-            let answer = attempt.await.unwrap();
-            self.answered(report, answer.is_ok());
+    fn life(&mut self, mut process: Process) {
+        let turns = self.luck.pick(&[10, 40, 100, 200]);
+        match self.luck.below(4) {
+            0 => process.mishaps.end_process_in(self.luck.below(60)),
+            1 => process.mishaps.end_process_in(self.luck.below(400)),
+            _ => {}
         }
-    }
-
-    fn answered(&mut self, report: usize, acknowledged: bool) {
-        if acknowledged {
-            self.reports[report].state = State::Acknowledged;
-        }
-    }
-
-    /// Sends `count` new reports at once.
-    fn report(&mut self, process: &Process, count: u64) -> Vec<Attempt> {
-        let first = self.reports.len();
-        for _ in 0..count {
-            let component = self.luck.below(COMPONENTS) as usize;
-            let busy = |one: &Report| one.component == component && one.state == State::Waiting;
-            let alone = !self.reports.iter().any(busy);
-            for one in &mut self.reports[first..] {
-                one.alone &= one.component != component;
+        for _ in 0..turns {
+            if self.around.disk.is_dead() || process.following.ended().is_some() {
+                break;
             }
-            // Without a key, only the last values tell a repeat; so the others may not change
-            // them in between.
-            if !alone && self.reports.iter().any(|one| busy(one) && one.key.is_none()) {
-                continue;
-            }
-            self.compose(component, alone);
+            self.event(&mut process);
         }
-        (first..self.reports.len()).map(|report| self.send(process, report)).collect()
+        if !self.around.disk.is_dead() && self.luck.once_in(3) {
+            self.stop(&mut process);
+        }
+        self.leave(&process);
+        drop(process);
+        self.end_process();
     }
 
-    fn compose(&mut self, component: usize, alone: bool) {
-        let serial = self.reports.len();
-        let mut series: Vec<usize> = (0..SERIES).filter(|_| self.luck.once_in(2)).collect();
-        if series.is_empty() {
-            series.push(0);
-        }
-        let samples: Vec<_> =
-            series.iter().map(|&series| (series, value_of(serial, series))).collect();
-        // Its own time, or a second attempt would be another sample.
-        let now = jiff::Timestamp::from_microsecond(self.clock.now().micros()).unwrap();
-        let metrics: Vec<_> = samples
-            .iter()
-            .map(|(series, value)| {
-                format!(
-                    "{{\"metric_name\":\"s{series}\",\"metric_type\":\"gauge\",\
-                      \"metric_value\":{value},\"timestamp\":\"{now}\"}}"
+    /// Nobody hears of the process any more.
+    fn leave(&mut self, process: &Process) {
+        process.asked().for_each(|body| self.clients.lose_answers(body));
+    }
+
+    /// The process, or the machine, is no more.
+    fn end_process(&mut self) {
+        let (disk, luck) = (&self.around.disk, &mut self.luck);
+        disk.set_fates(None);
+        let mut some = luck.fork();
+        let (how, disk) = match luck.below(6) {
+            0 | 1 => ("the process is killed", disk.after_kill()),
+            2 => ("power fails, nothing is left", disk.crash(&mut |_| false)),
+            3 => {
+                let serial = disk.serial().saturating_sub(some.below(40));
+                let sectors = some.below(9) as usize;
+                (
+                    "power fails, the order is kept",
+                    disk.survivor(&mut Survival::Prefix { serial, sectors }),
                 )
-            })
-            .collect();
-        let document = format!(
-            "{{\"component_name\":\"c{component}\",\"component_type\":\"t\",\"metrics\":[{}]}}",
-            metrics.join(",")
+            }
+            4 => ("power fails", disk.crash(&mut |_| some.once_in(2))),
+            _ => ("power fails, much is left", disk.crash(&mut |_| !some.once_in(6))),
+        };
+        self.around.story.tell(format_args!("{how}"));
+        self.around.disk = disk;
+    }
+
+    /// A bit of an older segment is not what it was: the start says where, and changes nothing.
+    fn damage(&mut self) {
+        let segments = by_hand::complete_segments(&self.around.disk);
+        if segments.is_empty() {
+            return;
+        }
+        let (number, name, range) = &segments[self.luck.below(segments.len() as u64) as usize];
+        let at = range.start + self.luck.below((range.end - range.start) as u64) as usize;
+        // The rest of the header's page means nothing.
+        let at = if (64..4096).contains(&at) { at % 64 } else { at };
+        let bit = 1 << self.luck.below(8);
+        self.around.story.tell(format_args!("a bit of {name} is flipped at {at}"));
+        self.around.disk.damage(name, |bytes| bytes[at] ^= bit);
+        let mishaps = Mishaps::new(&mut self.luck, &self.around.story);
+        mishaps.end();
+        let error = self.start(&mishaps).err().expect("a damaged log is refused");
+        assert!(
+            matches!(error, StartError::Log(OpenError::Corrupt { segment, .. }) if segment == *number),
+            "damage of {name} at {at}: {error}"
         );
-        let key = (!alone || self.luck.once_in(2)).then(|| format!("key-{serial}"));
-        let state = State::Waiting;
-        self.reports.push(Report { component, samples, state, alone, document, key });
+        self.around.disk.damage(name, |bytes| bytes[at] ^= bit);
+        self.around.disk = self.around.disk.after_kill();
     }
 
-    fn send(&self, process: &Process, report: usize) -> Attempt {
-        let Report { document, key, .. } = &self.reports[report];
-        let (ingest, document, key) = (Arc::clone(&process.ingest), document.clone(), key.clone());
-        let attempt = tokio::spawn(async move {
-            ingest.report(document.as_bytes(), key.as_deref().map(str::as_bytes)).await
+    /// Everything goes well, and everybody gets an answer.
+    fn last_life(&mut self) {
+        let story = self.around.story.clone();
+        story.tell(format_args!("all is well from now on"));
+        let mishaps = Mishaps::new(&mut self.luck, &story);
+        mishaps.end();
+        let mut process = self.start(&mishaps).expect("nothing is in the way of the last start");
+        {
+            let mut server = self.around.server.lock();
+            server.trouble_once_in = 0;
+            server.set_condition(Condition::Well);
+        }
+        self.rounds(&mut process, "everybody has an answer", |world, process| {
+            for body in world.clients.waiting() {
+                process.send(&mut world.clients, body);
+            }
+            !world.clients.anybody_waits()
         });
-        (report, attempt)
+        self.stop(&mut process);
+        let flushed = process.following.ended().map(Result::is_ok);
+        assert_eq!(flushed, Some(true), "{:?}", process.following.ended());
+        assert_eq!(self.around.server.lock().database.position, process.progress.appended());
     }
-}
 
-/// The value of a series in a report, which no other report of the world has.
-fn value_of(report: usize, series: usize) -> f64 {
-    (report * SERIES + series) as f64
-}
+    /// Stops in good order.
+    fn stop(&mut self, process: &mut Process) {
+        self.around.story.tell(format_args!("it stops"));
+        process.mishaps.end();
+        self.around.server.lock().set_condition(Condition::Well);
+        process.log.close();
+        self.rounds(process, "it has stopped", |_, process| process.following.ended().is_some());
+        let done = matches!(process.following.ended(), Some(Ok(())));
+        assert!(!done || process.progress.flushed() == process.progress.synced());
+    }
 
-/// The report and the series of a value.
-#[expect(clippy::cast_sign_loss, reason = "the values are counted from 0")]
-pub(super) fn origin_of(value: f64) -> (usize, usize) {
-    (value as usize / SERIES, value as usize % SERIES)
+    /// Gives everybody a turn until it is `done`.
+    fn rounds(
+        &mut self,
+        process: &mut Process,
+        what: &str,
+        mut done: impl FnMut(&mut Self, &mut Process) -> bool,
+    ) {
+        for _ in 0..ROUNDS_MAX {
+            if done(self, process) {
+                return;
+            }
+            self.turn += 1;
+            let mut moved = process.log.write() == Turn::Done;
+            moved |= process.log.prepare() == Turn::Done;
+            moved |= process.following.batch(true) == Turn::Done;
+            self.flush(process);
+            self.answers(process);
+            process.load(&self.around, &mut self.luck);
+            self.around.server.lock().work();
+            if !moved {
+                self.pass_time(process, Duration::from_secs(1));
+            }
+            self.check_bounds(process);
+        }
+        panic!("it is never true that {what}");
+    }
 }
