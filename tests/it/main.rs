@@ -9,6 +9,7 @@
 // What the tests share.
 mod client;
 mod cluster;
+mod frozen;
 mod home;
 mod output;
 mod server;
@@ -27,6 +28,7 @@ mod quarantine;
 mod query;
 mod report;
 mod slow_clients;
+mod start;
 
 // The project.
 mod layers;
