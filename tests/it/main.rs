@@ -23,6 +23,7 @@ mod connections;
 mod durability;
 mod external;
 mod log_commands;
+mod pages;
 mod prometheus;
 mod python_worker;
 mod quarantine;
