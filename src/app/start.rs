@@ -268,7 +268,12 @@ fn build_api(
     let time_zone = settings.time_zone.clone().unwrap_or_else(TimeZone::system);
     let stale_after_s = u32::try_from(settings.stale_after.as_secs()).unwrap_or(u32::MAX);
     let registry = Arc::clone(&memory.registry);
-    let page = Page::new(Arc::clone(&registry), Arc::clone(&clock), PageSettings { stale_after_s });
+    let page = Page::new(
+        Arc::clone(&registry),
+        Arc::clone(&clock),
+        Arc::clone(&telemetry),
+        PageSettings { stale_after_s },
+    );
     let ingest_settings = IngestSettings {
         decode: DecodeSettings { limits: settings.limits(), time_zone: time_zone.clone() },
         require_registration: settings.require_registration,

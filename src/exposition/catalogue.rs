@@ -1,27 +1,36 @@
-//! The series of the page, by family, each with the text that precedes its value.
+//! The series of the page: which component they are of, and where their lines are.
 //!
-//! Kept from scrape to scrape: a refresh only looks at components whose series changed, and
-//! rendering only copies prefixes and formats values.
+//! Kept from scrape to scrape. A refresh looks at components whose series changed, a collection
+//! at those that reported since the last one.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
-use super::text;
-use crate::model::{MetricType, SeriesDefinition};
-use crate::registry::Component;
+use super::cell::{BUCKET_LABEL, Cell, Line, NO_GROUP, QUANTILE_LABEL, Shape, Suffix};
+use super::family::{Families, Place};
+use super::names::{Names, Traits};
+use super::text::{self, Labels};
+use crate::model::SeriesDefinition;
+use crate::registry::{Component, ComponentState};
 
-/// All families in the order of their names.
+mod twins;
+
+use twins::Twins;
+
+/// All lines, by component and by family.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    families: BTreeMap<Box<str>, Family>,
-    members: Vec<Member>,
+    pub(super) families: Families,
+    names: Names,
+    members: Vec<Option<Member>>,
+    vacant: Vec<u32>,
     by_component: HashMap<usize, u32, RandomState>,
-    dead_members: usize,
+    /// Counts refreshes and collections, to tell what is newer than what.
+    now: u64,
     hasher: RandomState,
+    values: Vec<(f64, u32)>,
 }
 
 /// A component on the page.
@@ -29,215 +38,309 @@ pub(super) struct Catalogue {
 struct Member {
     component: Arc<Component>,
     generation: u32,
-    /// How many of the component's entries are in the catalogue.
-    listed: usize,
-    live: bool,
+    /// The component's reports as of the last collection.
+    reports: Option<u32>,
+    /// Where the line of each of its entries is.
+    places: Vec<Place>,
+    /// Only of a component whose series may become one line.
+    twins: Option<Box<Twins>>,
 }
-
-#[derive(Debug)]
-struct Family {
-    metric_type: MetricType,
-    help: Box<str>,
-    cells: Vec<Cell>,
-    /// Cells by their prefix, so that none stands twice.
-    prefixes: HashTable<u32>,
-}
-
-/// One line of the page.
-#[derive(Debug)]
-struct Cell {
-    place: Place,
-    /// Further series that became the same by sanitising; the one seen last shows.
-    rivals: Box<[Place]>,
-    prefix: Box<str>,
-}
-
-/// A member's entry.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    member: u32,
-    entry: u32,
-}
-
-/// A value and when it was accepted, in seconds since the Unix epoch.
-type Seen = (f64, u32);
 
 impl Catalogue {
-    /// A catalogue of these components only.
-    pub(super) fn of(components: &[Arc<Component>]) -> Self {
-        let mut catalogue = Self::default();
-        catalogue.refresh(components);
-        catalogue
+    /// The number of the last refresh or collection.
+    pub(super) fn now(&self) -> u64 {
+        self.now
     }
 
-    /// Takes over what changed in `changed`.
-    pub(super) fn refresh(&mut self, changed: &[Arc<Component>]) {
+    /// Takes over which series there are in `changed`, and all values.
+    pub(super) fn update(&mut self, changed: &[Arc<Component>]) {
+        self.refresh(changed);
+        // A component may change between the two.
+        let missed = self.collect();
+        if !missed.is_empty() {
+            self.refresh(&missed);
+            self.collect();
+        }
+    }
+
+    fn refresh(&mut self, changed: &[Arc<Component>]) {
+        self.now += 1;
         for component in changed {
             self.refresh_one(component);
+            if self.names.is_overdue() {
+                self.assess();
+            }
         }
-        if self.dead_members * 4 > self.members.len() {
-            self.rebuild();
+        // Each round has fewer lines or none to move.
+        while self.names.is_unassessed() {
+            self.assess();
         }
     }
 
     fn refresh_one(&mut self, component: &Arc<Component>) {
         let address = Arc::as_ptr(component).addr();
         let state = component.lock();
+        let is_gone = state.is_evicted() || state.series_count() == 0;
         let known = self.by_component.get(&address).copied();
-        let member = match known {
-            Some(at) if self.members[at as usize].generation == state.generation() => at,
-            known => {
-                if let Some(at) = known {
-                    self.members[at as usize].live = false;
-                    self.dead_members += 1;
-                }
-                if state.is_evicted() {
+        let at = match known {
+            Some(at) if self.member(at).generation == state.generation() && !is_gone => at,
+            Some(at) => {
+                self.take_lines(at);
+                if is_gone {
                     self.by_component.remove(&address);
+                    self.members[at as usize] = None;
+                    self.vacant.push(at);
                     return;
                 }
-                let at = self.members.len() as u32;
-                self.by_component.insert(address, at);
-                let generation = state.generation();
-                self.members.push(Member {
-                    component: Arc::clone(component),
-                    generation,
-                    listed: 0,
-                    live: true,
-                });
+                self.member_mut(at).generation = state.generation();
                 at
             }
+            None if is_gone => return,
+            None => self.add_member(component, state.generation()),
         };
-        let listed = self.members[member as usize].listed;
-        for (entry, series) in state.series().enumerate().skip(listed) {
-            if let Some(definition) = SeriesDefinition::parse(series.definition) {
-                self.add(member, entry as u32, &definition, component);
+        self.list(at, component, &state);
+    }
+
+    fn add_member(&mut self, component: &Arc<Component>, generation: u32) -> u32 {
+        let member = Member {
+            component: Arc::clone(component),
+            generation,
+            reports: None,
+            places: Vec::new(),
+            twins: None,
+        };
+        let at = self.vacant.pop().unwrap_or_else(|| {
+            self.members.push(None);
+            self.members.len() as u32 - 1
+        });
+        self.members[at as usize] = Some(member);
+        self.by_component.insert(Arc::as_ptr(component).addr(), at);
+        at
+    }
+
+    /// Adds lines for the entries that have none yet.
+    fn list(&mut self, at: u32, component: &Component, state: &ComponentState) {
+        let listed = self.member(at).places.len();
+        self.member_mut(at).places.reserve_exact(state.series_count() - listed);
+        for entry in listed..state.series_count() {
+            let definition = state.view(entry).map_or(&[][..], |series| series.definition);
+            let place = SeriesDefinition::parse(definition)
+                .map_or(Place::NONE, |series| self.add(at, entry as u32, &series, component));
+            self.member_mut(at).places.push(place);
+            if self.member(at).twins.is_some() {
+                self.note_twin(at, entry as u32, place);
             }
         }
-        self.members[member as usize].listed = state.series_count();
     }
 
     fn add(
         &mut self,
-        member: u32,
+        at: u32,
         entry: u32,
         series: &SeriesDefinition<'_>,
         component: &Component,
-    ) {
-        let mut name = String::with_capacity(series.name().len());
-        text::push_metric_name(&mut name, series.name());
+    ) -> Place {
         let key = component.key();
-        let prefix = text::prefix(&name, series, key.name(), key.component_type());
-        let family = self.families.entry(name.into()).or_insert_with(|| Family {
+        let labels = Labels::of(series, key.name(), key.component_type());
+        let id = self.names.intern(&text::metric_name(series.name()));
+        let cell = Cell {
+            member: at,
+            entry,
+            name: id,
+            labels_start: 0,
+            labels_bytes: 0,
+            group: NO_GROUP,
+            seen_s: 0,
+            value: 0.0,
             metric_type: series.metric_type(),
-            help: Box::default(),
-            cells: Vec::new(),
-            prefixes: HashTable::new(),
-        });
-        // The latest definition decides for the family.
-        family.metric_type = series.metric_type();
-        if let Some(help) = series.help().filter(|help| **help != *family.help) {
-            family.help = help.into();
+            has_bucket: labels.value(BUCKET_LABEL).is_some(),
+            has_quantile: labels.value(QUANTILE_LABEL).is_some(),
+            suffix: Suffix::None,
+            shape: Shape::Whole,
+        };
+        let line = self.line(&cell, series.name(), &labels);
+        if let Some(twin) = self.find_twin(at, id, &line) {
+            return twin;
         }
-        family.add(Place { member, entry }, prefix, &self.hasher);
+        if self.names.count(id, traits(&cell)) {
+            self.retype(id);
+        }
+        let place = self.put(cell, &line);
+        let family = self.names.get(id).family;
+        if let Some(family) = family {
+            self.families.family_mut(family).describe(series.help(), series.unit(), self.now);
+        }
+        place
     }
 
-    /// Builds the catalogue again from its live members; what evicted ones held goes.
-    fn rebuild(&mut self) {
-        let live: Vec<_> = self
-            .members
-            .iter()
-            .filter(|member| member.live)
-            .map(|member| Arc::clone(&member.component))
-            .collect();
-        *self = Self { hasher: self.hasher.clone(), ..Self::default() };
-        for component in &live {
-            self.refresh_one(component);
+    /// The line of a series whose name was pushed as `raw_name`.
+    fn line(&self, cell: &Cell, raw_name: &str, labels: &Labels<'_>) -> Line {
+        let name = self.names.get(cell.name);
+        let mut line = Line::write(labels, name.role.kind, name.role.suffix);
+        line.altered |= *name.text != *raw_name;
+        line
+    }
+
+    /// Adds a line to the family that its name belongs to now.
+    fn put(&mut self, cell: Cell, line: &Line) -> Place {
+        let name = self.names.get_mut(cell.name);
+        let family = match name.family {
+            Some(family) => family,
+            None => *name.family.insert(self.families.find_or_insert(name, self.now)),
+        };
+        let cell = Cell { suffix: name.role.suffix, shape: line.shape, group: NO_GROUP, ..cell };
+        self.families.add(family, cell, line, self.now)
+    }
+
+    fn retype(&mut self, id: u32) {
+        let name = self.names.get(id);
+        if let Some(family) = name.family {
+            self.families.family_mut(family).retype(name, self.now);
         }
     }
 
-    /// Renders every series that was reported at or after `fresh_s`.
-    pub(super) fn render(&self, fresh_s: u32) -> Vec<u8> {
-        let (starts, values) = self.collect_values();
-        let mut page = Vec::with_capacity(values.len() * 128);
-        for (name, family) in &self.families {
-            let mut headed = false;
-            for cell in &family.cells {
-                let seen =
-                    |place: Place| values[starts[place.member as usize] + place.entry as usize];
-                let latest = |last: Seen, place: &Place| {
-                    let other = seen(*place);
-                    if other.1 > last.1 { other } else { last }
-                };
-                let (value, seen_s) = cell.rivals.iter().fold(seen(cell.place), latest);
-                if seen_s < fresh_s || seen_s == 0 {
-                    continue;
-                }
-                if !headed {
-                    family.push_head(&mut page, name);
-                    headed = true;
-                }
-                page.extend_from_slice(cell.prefix.as_bytes());
-                text::push_value(&mut page, value);
-                page.push(b'\n');
+    /// Takes all lines of a member from the page.
+    fn take_lines(&mut self, at: u32) {
+        let member = self.member_mut(at);
+        member.twins = None;
+        member.reports = None;
+        for place in std::mem::take(&mut member.places) {
+            if let Some((cell, _)) = self.families.remove(place, self.now) {
+                self.discount(&cell);
             }
         }
-        page
     }
 
-    /// Copies the values out, one lock per component: per member where its values start, and
-    /// all values. An entry whose number changed since the refresh reads as never seen.
-    fn collect_values(&self) -> (Vec<usize>, Vec<Seen>) {
-        let mut starts = Vec::with_capacity(self.members.len());
-        let mut values: Vec<Seen> = Vec::new();
-        for member in &self.members {
-            starts.push(values.len());
-            let state = member.component.lock();
-            let same = member.live && state.generation() == member.generation;
-            let seen = state.series().take(member.listed);
-            values.extend(seen.map(|series| match series.newest {
-                Some(newest) if same => (newest.value, series.seen_s),
-                _ => (0.0, 0),
-            }));
-            values.resize(starts[starts.len() - 1] + member.listed, (0.0, 0));
+    fn discount(&mut self, cell: &Cell) {
+        if self.names.discount(cell.name, traits(cell)) == Some(true) {
+            self.retype(cell.name);
         }
-        (starts, values)
+    }
+
+    /// Looks anew at which names belong together, and moves the lines of those that do no more or
+    /// do now.
+    fn assess(&mut self) {
+        let mut moving = BTreeSet::new();
+        for (id, before) in self.names.assess() {
+            let name = self.names.get(id);
+            if (before.kind, before.suffix) == (name.role.kind, name.role.suffix) {
+                self.retype(id);
+            } else {
+                moving.extend(name.family);
+            }
+        }
+        let cells: Vec<_> =
+            moving.into_iter().flat_map(|family| self.families.cells(family)).collect();
+        // First all are taken out: a family that is left goes before another of its name comes.
+        let mut taken = Vec::with_capacity(cells.len());
+        let mut shared = HashMap::default();
+        for (place, cell) in cells {
+            let sharing = self.sharing(&mut shared, place, &cell);
+            self.forget_twin(place, &cell);
+            for &entry in &sharing {
+                self.member_mut(cell.member).places[entry as usize] = Place::NONE;
+            }
+            self.names.get_mut(cell.name).family = None;
+            if self.families.remove(place, self.now).is_some() {
+                taken.push((cell, sharing));
+            }
+        }
+        for (cell, entries) in taken {
+            let place = self.move_in(&cell);
+            let member = self.member_mut(cell.member);
+            for &entry in &entries {
+                member.places[entry as usize] = place;
+            }
+            if self.member(cell.member).twins.is_some() && place != Place::NONE {
+                self.note_twin(cell.member, cell.entry, place);
+            }
+        }
+    }
+
+    /// The place of a line that was taken out, in its new family.
+    fn move_in(&mut self, cell: &Cell) -> Place {
+        let component = Arc::clone(&self.member(cell.member).component);
+        let state = component.lock();
+        let same = state.generation() == self.member(cell.member).generation;
+        let series = state.view(cell.entry as usize).filter(|_| same);
+        let Some(series) = series.and_then(|series| SeriesDefinition::parse(series.definition))
+        else {
+            // The next refresh lists the component anew.
+            self.discount(cell);
+            return Place::NONE;
+        };
+        let key = component.key();
+        let labels = Labels::of(&series, key.name(), key.component_type());
+        let line = self.line(cell, series.name(), &labels);
+        if let Some(twin) = self.find_twin(cell.member, cell.name, &line) {
+            self.discount(cell);
+            return twin;
+        }
+        let place = self.put(*cell, &line);
+        if let Some(family) = self.names.get(cell.name).family {
+            self.families.family_mut(family).describe(series.help(), series.unit(), self.now);
+        }
+        place
+    }
+
+    /// Takes over the values of those that reported; answers with those that changed otherwise.
+    fn collect(&mut self) -> Vec<Arc<Component>> {
+        self.now += 1;
+        let mut missed = Vec::new();
+        for member in self.members.iter_mut().flatten() {
+            if member.reports == Some(member.component.reports()) {
+                continue;
+            }
+            // Copied out first: a worker's next report waits for the lock.
+            self.values.clear();
+            let state = member.component.lock();
+            if state.generation() != member.generation {
+                missed.push(Arc::clone(&member.component));
+                continue;
+            }
+            member.reports = Some(member.component.reports());
+            self.values.extend(state.series().take(member.places.len()).map(|series| {
+                series.newest.map_or((0.0, 0), |newest| (newest.value, series.seen_s))
+            }));
+            drop(state);
+            let placed = member.places.iter().zip(&self.values).zip(0..);
+            for ((place, (value, seen_s)), entry) in placed {
+                if *place != Place::NONE && *seen_s > 0 {
+                    let block = self.families.block_mut(place.block);
+                    block.set(place.cell, entry, *value, *seen_s, self.now);
+                }
+            }
+        }
+        missed
+    }
+
+    fn member(&self, at: u32) -> &Member {
+        self.members[at as usize].as_ref().expect("lines name members that are there")
+    }
+
+    fn member_mut(&mut self, at: u32) -> &mut Member {
+        self.members[at as usize].as_mut().expect("lines name members that are there")
+    }
+
+    /// Bytes of memory, roughly.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let member_bytes = |member: &Member| {
+            member.places.capacity() * size_of::<Place>()
+                + member.twins.as_ref().map_or(0, |twins| twins.memory_bytes())
+        };
+        self.families.memory_bytes()
+            + self.names.memory_bytes()
+            + self.members.capacity() * size_of::<Option<Member>>()
+            + self.by_component.capacity() * 16
+            + self.members.iter().flatten().map(member_bytes).sum::<usize>()
     }
 }
 
-impl Family {
-    fn add(&mut self, place: Place, prefix: String, hasher: &RandomState) {
-        let hash = hasher.hash_one(prefix.as_str());
-        let cells = &mut self.cells;
-        if let Some(&at) = self.prefixes.find(hash, |&at| *cells[at as usize].prefix == *prefix) {
-            let rivals = &mut cells[at as usize].rivals;
-            let mut more = std::mem::take(rivals).into_vec();
-            more.push(place);
-            *rivals = more.into();
-            return;
-        }
-        let at = cells.len() as u32;
-        cells.push(Cell { place, rivals: Box::default(), prefix: prefix.into() });
-        self.prefixes.insert_unique(hash, at, |&at| hasher.hash_one(&*cells[at as usize].prefix));
-    }
-
-    fn push_head(&self, page: &mut Vec<u8>, name: &str) {
-        if !self.help.is_empty() {
-            for part in ["# HELP ", name, " "] {
-                page.extend_from_slice(part.as_bytes());
-            }
-            text::push_help(page, &self.help);
-            page.push(b'\n');
-        }
-        // A histogram's or summary's series come one by one here, so none of them is a whole
-        // histogram; as untyped ones they are valid each for itself.
-        let type_name = match self.metric_type {
-            MetricType::Counter => "counter",
-            MetricType::Gauge => "gauge",
-            MetricType::Histogram | MetricType::Summary => "untyped",
-        };
-        for part in ["# TYPE ", name, " ", type_name, "\n"] {
-            page.extend_from_slice(part.as_bytes());
-        }
+fn traits(cell: &Cell) -> Traits {
+    Traits {
+        metric_type: cell.metric_type,
+        has_bucket: cell.has_bucket,
+        has_quantile: cell.has_quantile,
     }
 }
 

@@ -1,18 +1,20 @@
 //! The page as it is served: rendered at most once a second, whoever asks how often.
 
-use std::io::Write;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use super::catalogue::Catalogue;
+use super::deflate::{Gzip, PageText};
+use super::sections::Sections;
+use super::text::Format;
 use crate::clock::Clock;
 use crate::registry::{Component, Registry};
+use crate::telemetry::Telemetry;
 
 /// A rendered page is served for this long.
 const PAGE_AGE_MAX: Duration = Duration::from_millis(900);
@@ -28,55 +30,105 @@ pub struct PageSettings {
 pub struct Page {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
+    telemetry: Arc<Telemetry>,
     settings: PageSettings,
-    catalogue: Mutex<Catalogue>,
-    rendered: ArcSwapOption<Rendered>,
+    maker: Mutex<Maker>,
+    served: [ArcSwapOption<Rendered>; 2],
+    /// Tells this process' pages from those of the one before.
+    run: String,
 }
 
-/// One rendering, with its compressed form once someone asked for that.
-#[derive(Debug)]
+/// What is kept to make the next page from.
+#[derive(Default)]
+struct Maker {
+    catalogue: Catalogue,
+    sections: Sections,
+    /// How many different pages there have been.
+    versions: u64,
+}
+
+/// One rendering, compressed.
+#[derive(Clone, Debug)]
 pub struct Rendered {
-    text: Bytes,
-    gzip: OnceLock<Bytes>,
+    gzip: Gzip,
+    format: Format,
+    version: Arc<str>,
     at: Instant,
 }
 
 impl Page {
     /// A page of the components of `registry`.
-    pub fn new(registry: Arc<Registry>, clock: Arc<dyn Clock>, settings: PageSettings) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<Telemetry>,
+        settings: PageSettings,
+    ) -> Self {
         Self {
             registry,
             clock,
+            telemetry,
             settings,
-            catalogue: Mutex::new(Catalogue::default()),
-            rendered: ArcSwapOption::empty(),
+            maker: Mutex::default(),
+            served: [const { ArcSwapOption::const_empty() }; 2],
+            run: uuid::Uuid::new_v4().simple().to_string()[..12].to_owned(),
         }
     }
 
     /// The page of all components, at most a second old. Takes a while for many series: call
     /// it where blocking is allowed. Concurrent callers share one rendering.
-    pub fn render(&self) -> Arc<Rendered> {
-        if let Some(fresh) = self.fresh() {
+    pub fn render(&self, format: Format) -> Arc<Rendered> {
+        if let Some(fresh) = self.fresh(format) {
             return fresh;
         }
-        let mut catalogue = self.catalogue.lock();
-        if let Some(fresh) = self.fresh() {
+        let mut maker = self.maker.lock();
+        if let Some(fresh) = self.fresh(format) {
             return fresh;
         }
-        catalogue.refresh(&self.registry.take_changed());
-        let rendered = Arc::new(Rendered::new(catalogue.render(self.fresh_s())));
-        self.rendered.store(Some(Arc::clone(&rendered)));
+        // Taken first: the page is as old as the oldest value on it.
+        let at = Instant::now();
+        let Maker { catalogue, sections, versions } = &mut *maker;
+        catalogue.update(&self.registry.take_changed());
+        let now = catalogue.now();
+        let (gzip, lines) = sections.render(&mut catalogue.families, format, self.fresh_s(), now);
+        let served = &self.served[format as usize];
+        let rendered = match served.load_full().filter(|before| before.gzip.is_same(&gzip)) {
+            Some(before) => Rendered { at, ..Rendered::clone(&before) },
+            None => {
+                *versions += 1;
+                let version = format!("{}-{versions:x}", self.run).into();
+                Rendered { gzip, format, version, at }
+            }
+        };
+        let rendered = Arc::new(rendered);
+        served.store(Some(Arc::clone(&rendered)));
+        let instruments = &self.telemetry.page;
+        instruments.render_seconds.observe(at.elapsed().as_secs_f64());
+        instruments.series.set(lines.try_into().unwrap_or(i64::MAX));
+        let memory = catalogue.memory_bytes() + sections.memory_bytes();
+        instruments.memory_bytes.set(memory.try_into().unwrap_or(i64::MAX));
         rendered
     }
 
     /// The page of some components only, rendered anew.
-    pub fn render_some(&self, components: &[Arc<Component>]) -> Rendered {
-        Rendered::new(Catalogue::of(components).render(self.fresh_s()))
+    pub fn render_some(&self, components: &[Arc<Component>], format: Format) -> Rendered {
+        let at = Instant::now();
+        let mut catalogue = Catalogue::default();
+        catalogue.update(components);
+        let now = catalogue.now();
+        let (gzip, _) =
+            Sections::default().render(&mut catalogue.families, format, self.fresh_s(), now);
+        let mut digest = Sha256::new();
+        gzip.parts().iter().for_each(|part| digest.update(part));
+        let version: String =
+            digest.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        Rendered { gzip, format, version: version.into(), at }
     }
 
     /// The last rendering, if it may still be served.
-    pub fn fresh(&self) -> Option<Arc<Rendered>> {
-        self.rendered.load_full().filter(|rendered| rendered.at.elapsed() < PAGE_AGE_MAX)
+    pub fn fresh(&self, format: Format) -> Option<Arc<Rendered>> {
+        let served = self.served[format as usize].load_full();
+        served.filter(|rendered| rendered.at.elapsed() < PAGE_AGE_MAX)
     }
 
     fn fresh_s(&self) -> u32 {
@@ -85,50 +137,58 @@ impl Page {
 }
 
 impl Rendered {
-    fn new(text: Vec<u8>) -> Self {
-        Self { text: text.into(), gzip: OnceLock::new(), at: Instant::now() }
+    /// What it is written in.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Another text for each other page.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The page compressed by gzip, in parts.
+    pub fn gzip(&self) -> Arc<[Bytes]> {
+        Arc::clone(self.gzip.parts())
+    }
+
+    /// Bytes of the compressed page.
+    pub fn gzip_bytes(&self) -> u64 {
+        self.gzip.compressed_bytes()
     }
 
     /// The page as text.
-    pub fn text(&self) -> Bytes {
-        self.text.clone()
+    pub fn text(&self) -> PageText {
+        self.gzip.text()
     }
 
-    /// The page compressed by gzip, once for all who ask.
-    pub fn gzip(&self) -> Bytes {
-        let compress = || {
-            let mut encoder =
-                GzEncoder::new(Vec::with_capacity(self.text.len() / 8), Compression::fast());
-            encoder
-                .write_all(&self.text)
-                .and_then(|()| encoder.finish())
-                .expect("writing to a Vec cannot fail")
-                .into()
-        };
-        self.gzip.get_or_init(compress).clone()
+    /// Bytes of the text.
+    pub fn text_bytes(&self) -> u64 {
+        self.gzip.text_bytes()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
     use crate::clock::SystemClock;
     use crate::model::NodeNumber;
     use crate::registry::{GroupIds, RegistrySettings};
 
     #[test]
-    fn a_fresh_page_is_served_again_and_gzip_holds_the_same_text() {
+    fn a_fresh_page_is_served_again() {
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1);
-        let registry =
-            Arc::new(Registry::new(RegistrySettings { series_max: 1, components_max: 1000 }, ids));
-        let page = Page::new(registry, Arc::new(SystemClock), PageSettings { stale_after_s: 300 });
-        let first = page.render();
-        assert!(Arc::ptr_eq(&first, &page.render()));
-        let rendered = Rendered::new(b"m 1\n".to_vec());
-        let mut text = String::new();
-        flate2::read::GzDecoder::new(&rendered.gzip()[..]).read_to_string(&mut text).unwrap();
-        assert_eq!(text.as_bytes(), rendered.text());
+        let registry = Arc::new(Registry::new(
+            RegistrySettings { series_max: 1, components_max: 1_000_000 },
+            ids,
+        ));
+        let settings = PageSettings { stale_after_s: 300 };
+        let page = Page::new(registry, Arc::new(SystemClock), Arc::default(), settings);
+        let first = page.render(Format::Text);
+        assert!(Arc::ptr_eq(&first, &page.render(Format::Text)));
+        let open = page.render(Format::OpenMetrics);
+        assert_ne!(first.version(), open.version());
+        assert_eq!(open.text().flatten().collect::<Vec<_>>(), b"# EOF\n");
+        assert_eq!(page.render_some(&[], Format::Text).text_bytes(), 0);
     }
 }

@@ -8,11 +8,12 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
 
 use super::body::BodyBudget;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
-use super::{reading, report, service};
+use super::{reading, report, scrape, service};
 use crate::exposition::Page;
 use crate::ingest::Ingest;
 use crate::log::Progress;
@@ -57,6 +58,8 @@ pub struct Api {
     pub(super) settings: ApiSettings,
     pub(super) bodies: Arc<BodyBudget>,
     pub(super) spread: Spread,
+    /// Turns for pages of some components.
+    pub(super) chosen_pages: Semaphore,
     draining: AtomicBool,
 }
 
@@ -69,6 +72,7 @@ impl Api {
             settings,
             bodies,
             spread: Spread::default(),
+            chosen_pages: Semaphore::new(scrape::CHOSEN_PAGES_MAX),
             draining: AtomicBool::new(false),
         }
     }
@@ -101,7 +105,7 @@ impl Api {
             "/api/metrics/report" if post => (Route::Report, report::report(self, request).await),
             "/api/metrics/query" if get => (Route::Query, reading::query(self, &request).await),
             "/api/metrics/prometheus" if get => {
-                (Route::Prometheus, reading::prometheus(self, &request).await)
+                (Route::Prometheus, scrape::prometheus(self, &request).await)
             }
             "/api/metrics/components" if get => {
                 (Route::Components, reading::components(self).await)

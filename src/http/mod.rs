@@ -10,10 +10,13 @@ mod body;
 mod connection;
 mod head_timer;
 mod impatience;
+mod negotiation;
 mod reading;
 mod reply;
+mod reply_body;
 mod report;
 mod retry_after;
+mod scrape;
 mod server;
 mod service;
 

@@ -1,26 +1,18 @@
-//! What is read: samples, the page, components.
+//! What is read out of PostgreSQL: samples, components.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
 use hyper::{Request, StatusCode};
-use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout_at};
 
 use super::api::Api;
-use super::reply::{self, Refusal, Reply};
-use crate::exposition::Rendered;
-use crate::model::{RuntimeId, Timestamp};
-use crate::protocol::parameters;
+use super::reply::{self, Reply};
+use crate::model::Timestamp;
 use crate::query::{Consistency, Filter, QueryError};
-use crate::registry::Component;
 
 /// How long the list of components waits for the flush before it shows what is there.
 const COMPONENTS_WAIT: Duration = Duration::from_secs(2);
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// `GET /api/metrics/query`
 pub(super) async fn query(api: &Api, request: &Request<Incoming>) -> Reply {
@@ -66,79 +58,6 @@ fn failed(error: &QueryError) -> Reply {
     } else {
         reply::error(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &detail)
     }
-}
-
-/// `GET /api/metrics/prometheus`
-pub(super) async fn prometheus(api: &Api, request: &Request<Incoming>) -> Reply {
-    let chosen = match chosen_components(api, request.uri().query().unwrap_or_default()) {
-        Ok(chosen) => chosen,
-        Err(refusal) => return *refusal,
-    };
-    let page = &api.parts.page;
-    let rendered = match chosen {
-        Some(components) => Arc::new(block_in_place(|| page.render_some(&components))),
-        None => page.fresh().unwrap_or_else(|| block_in_place(|| page.render())),
-    };
-    page_reply(&rendered, accepts_gzip(request))
-}
-
-fn page_reply(rendered: &Rendered, gzip: bool) -> Reply {
-    let body = if gzip { block_in_place(|| rendered.gzip()) } else { rendered.text() };
-    let mut reply = reply::with(StatusCode::OK, TEXT, body);
-    let headers = reply.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    reply
-}
-
-/// The components that the page is restricted to; `None` for all.
-fn chosen_components(api: &Api, query: &str) -> Result<Option<Vec<Arc<Component>>>, Refusal> {
-    let bad =
-        |detail: &str| Box::new(reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail));
-    let registry = &api.parts.registry;
-    let mut chosen: Option<Vec<Arc<Component>>> = None;
-    for (name, value) in parameters::pairs(query) {
-        let Some(value) = parameters::decode(value) else {
-            return Err(bad("a parameter is not percent-encoded UTF-8; encode it"));
-        };
-        let found = match name {
-            _ if value.is_empty() => continue,
-            "component_name" => registry.find_all(&value),
-            "runtime_id" => {
-                let id = value.parse().map_err(|_| bad("runtime_id is no integer; send one"))?;
-                registry.find_by_id(RuntimeId::from_raw(id)).into_iter().collect()
-            }
-            _ => {
-                return Err(bad(
-                    "the page takes the parameters component_name and runtime_id only",
-                ));
-            }
-        };
-        chosen = Some(match chosen {
-            None => found,
-            Some(before) => before
-                .into_iter()
-                .filter(|one| found.iter().any(|other| Arc::ptr_eq(one, other)))
-                .collect(),
-        });
-    }
-    Ok(chosen)
-}
-
-fn accepts_gzip(request: &Request<Incoming>) -> bool {
-    let values = request.headers().get_all(header::ACCEPT_ENCODING);
-    values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            let gzip =
-                parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-            let refused =
-                parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)));
-            gzip && !refused
-        },
-    )
 }
 
 /// `GET /api/metrics/components`

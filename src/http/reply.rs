@@ -1,14 +1,14 @@
-//! Answers: their bodies are complete, their errors one JSON shape.
+//! Answers, and their errors in one JSON shape.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::reply_body::ReplyBody;
 use crate::protocol::answer;
 
 /// Every answer of this server.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<ReplyBody>;
 
 /// An answer instead of what was asked for. Boxed, for it is rare and an answer is large.
 pub(super) type Refusal = Box<Reply>;
@@ -22,7 +22,12 @@ pub(super) fn json(body: impl Into<Bytes>) -> Reply {
 
 /// An answer with a body of some content type.
 pub(super) fn with(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    with_body(status, content_type, ReplyBody::whole(body))
+}
+
+/// An answer whose body is not one piece.
+pub(super) fn with_body(status: StatusCode, content_type: HeaderValue, body: ReplyBody) -> Reply {
+    let mut reply = Response::new(body);
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
     reply

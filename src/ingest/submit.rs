@@ -192,6 +192,7 @@ impl Attempt<'_> {
         for taken in record.taken() {
             state.accept(taken.entry, taken.sample, now_s);
         }
+        component.count_report(state);
         component.touch(now_s);
         count_rejects(parts, rejects);
         Ok(Logged { ticket, answer, stored: taken - repeated, repeated, rejects: Vec::new() })

@@ -152,6 +152,7 @@ impl<'a> Replay<'a> {
                 state.accept(entry as usize, LastValue { timestamp, value }, seen_s);
             }
         }
+        members.component.count_report(&mut state);
         members.component.touch_past(seen_s);
     }
 

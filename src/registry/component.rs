@@ -25,6 +25,8 @@ pub struct Component {
     /// What of it PostgreSQL has.
     pub(super) beat_s: AtomicU32,
     pub(super) standing: Mutex<Standing>,
+    /// Counts what was accepted, report by report. Changed under the lock, read without it.
+    reports: AtomicU32,
     /// Whether the component waits in the registry's list of changed ones.
     pub(super) listed: AtomicBool,
     state: Mutex<ComponentState>,
@@ -97,6 +99,7 @@ impl Component {
             last_report_s: AtomicU32::new(0),
             beat_s: AtomicU32::new(0),
             standing: Mutex::default(),
+            reports: AtomicU32::new(0),
             listed: AtomicBool::new(false),
             state: Mutex::new(ComponentState::default()),
         }
@@ -137,6 +140,20 @@ impl Component {
         if self.last_report_s.fetch_max(seen_s, Ordering::Relaxed) < seen_s {
             self.beat_s.store(seen_s, Ordering::Relaxed);
         }
+    }
+
+    /// A number that is another one after each report. Who reads it, takes the lock and finds the
+    /// same number there knows that the values are as they were.
+    pub fn reports(&self) -> u32 {
+        self.reports.load(Ordering::Acquire)
+    }
+
+    /// Counts a report whose samples were accepted; `_held` is proof of the lock, which makes the
+    /// plain addition safe.
+    #[inline]
+    pub fn count_report(&self, _held: &mut ComponentState) {
+        let next = self.reports.load(Ordering::Relaxed).wrapping_add(1);
+        self.reports.store(next, Ordering::Release);
     }
 
     /// Locks the component's series. Reports of one component enter the log in the order in
@@ -259,6 +276,11 @@ impl ComponentState {
     /// The series in the order of their entries.
     pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesView<'_>> {
         (0..self.table.len()).map(|at| self.table.view(at))
+    }
+
+    /// The series of an entry.
+    pub fn view(&self, entry: usize) -> Option<SeriesView<'_>> {
+        (entry < self.table.len()).then(|| self.table.view(entry))
     }
 
     /// Changes whenever the numbers or the definitions of present entries did.

@@ -26,6 +26,8 @@ pub struct Telemetry {
     pub flush: FlushInstruments,
     /// The runtime registry.
     pub runtime: RuntimeInstruments,
+    /// The page for Prometheus.
+    pub page: PageInstruments,
     /// Requests.
     pub http: HttpInstruments,
 }
@@ -110,6 +112,17 @@ pub struct RuntimeInstruments {
     pub registrations_waiting: IntGauge,
 }
 
+/// What is measured of the page for Prometheus.
+#[derive(Debug)]
+pub struct PageInstruments {
+    /// Seconds that bringing the page up to date took.
+    pub render_seconds: Histogram,
+    /// Lines of the last page.
+    pub series: IntGauge,
+    /// Bytes that are kept to make the next page from.
+    pub memory_bytes: IntGauge,
+}
+
 impl Telemetry {
     /// Registers every instrument.
     pub fn new() -> Self {
@@ -189,13 +202,24 @@ impl Telemetry {
                 "Registrations that wait in memory for PostgreSQL.",
             ),
         };
+        let page = PageInstruments {
+            render_seconds: make.latency(
+                "page_render_seconds",
+                "Seconds that bringing the page for Prometheus up to date took.",
+            ),
+            series: make.gauge("page_series", "Series on the last page for Prometheus."),
+            memory_bytes: make.gauge(
+                "page_memory_bytes",
+                "Bytes of memory that are kept to make the next page for Prometheus from.",
+            ),
+        };
         let http = HttpInstruments::new(&registry);
         #[cfg(target_os = "linux")]
         must_register(
             &registry,
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         );
-        Self { registry, ingest, log, flush, runtime, http }
+        Self { registry, ingest, log, flush, runtime, page, http }
     }
 
     /// The instruments as Prometheus text 0.0.4.

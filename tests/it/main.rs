@@ -25,6 +25,7 @@ mod disks;
 mod durability;
 mod external;
 mod log_commands;
+mod pages;
 mod prometheus;
 mod python_worker;
 mod quarantine;
