@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod keys;
+mod killed;
 mod limits;
 
 use std::future::Future;
