@@ -35,15 +35,17 @@ lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo doc --workspace --no-deps
 
-# Optimised, but not for the last percent, so that it is built soon.
+# Optimised, with the assertions of a debug build and with its dependencies as they are: only this crate is
+# compiled for it.
 SEEDS ?= 20000
 FROM ?= 0
 TOLD ?=
 simulate: export SIMULATION_SEEDS := $(SEEDS)
 simulate: export SIMULATION_FROM := $(FROM)
 simulate: export SIMULATION_TOLD := $(TOLD)
+simulate: export CARGO_PROFILE_DEV_OPT_LEVEL := 2
 simulate:
-	cargo test --profile simulation --lib -- flush::simulation::simulate --exact --ignored --nocapture
+	cargo test --lib -- flush::simulation::simulate --exact --ignored --nocapture
 
 loadtest:
 	cargo run --release -p loadtest -- $(ARGS)

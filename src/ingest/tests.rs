@@ -349,3 +349,28 @@ async fn a_repeat_is_acknowledged_only_once_its_original_is_synced() {
     let rows = bench.logged().iter().filter(|line| line.starts_with("row")).count();
     assert_eq!(rows, 3, "each once");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_while_a_report_waits_has_no_key_forgotten() {
+    const EARLIER: &str = "2024-01-01T10:00:00Z";
+    let mut bench = Bench::new();
+    let (loader, mut loads) = ComponentLoader::new(2);
+    bench.ingest.parts.loader = loader;
+    let report = |value: &str| document(&metric("a", value, EARLIER));
+    let waits = report("2").replace("\"w\"", "\"other\"");
+    let mut waiting = Box::pin(bench.ingest.report(waits.as_bytes(), Some(b"waits")));
+    let polled = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "its component is being loaded");
+    let load = loads.recv().await.unwrap();
+    bench.clock.advance(-3_600_000_000);
+    let (first, body) = (report("1"), report("9"));
+    let stored = bench.ingest.report(first.as_bytes(), Some(b"first"));
+    let (stored, ()) = tokio::join!(stored, async {
+        loads.recv().await.unwrap().reply.send(LoadOutcome::Absent).unwrap();
+    });
+    stored.unwrap();
+    load.reply.send(LoadOutcome::Absent).unwrap();
+    waiting.await.unwrap();
+    let other = bench.ingest.report(body.as_bytes(), Some(b"first")).await;
+    assert_eq!(other.unwrap_err(), IngestError::KeyReused);
+}

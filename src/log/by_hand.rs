@@ -132,6 +132,11 @@ impl ByHand {
         Turn::Done
     }
 
+    /// Has the preparer look, as after a roll.
+    pub(crate) fn want_upkeep(&self) {
+        self.log.progress.want_upkeep();
+    }
+
     /// Time passes: a preparer that leaves a full disk alone looks again.
     pub(crate) fn end_pause(&self) {
         if let Some(thread) = self.preparer.lock().as_mut()

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::super::memory_sink::{Database, Fault, MemorySink};
 use super::super::simulation::Luck;
 use super::*;
-use crate::model::{Profile, StoredComponent};
+use crate::model::{ComponentKey, Profile, StoredComponent};
 
 /// A sink that does what `script` says, call by call, and then what it is asked to.
 fn scripted(script: &[Fault]) -> (MemorySink, Arc<Mutex<Database>>) {
@@ -181,11 +181,6 @@ async fn refused_records_are_set_aside_and_nothing_else() {
         for faults in [[Fault::None; 3], [Fault::Before, Fault::None, Fault::After]] {
             let database = Arc::<Mutex<Database>>::default();
             database.lock().refused = refused.iter().map(|n| (*n as f64).to_bits()).collect();
-            // The first record has the definitions, which would be missing.
-            database
-                .lock()
-                .series
-                .insert((group(1), Slot::new(0).unwrap()), (key("w"), definition("a")));
             let mut turn = faults.into_iter().cycle();
             let sink = MemorySink::new(&database, Box::new(move || turn.next().unwrap()));
             let settings = BatchSettings { rows_max: 32, ..PATIENT };
@@ -218,4 +213,54 @@ async fn one_refused_record_costs_a_logarithmic_number_of_commits() {
     let database = database.lock();
     assert_eq!(database.rows.len(), 1023);
     assert!(database.commits <= 20, "{} commits", database.commits);
+}
+
+/// A sink whose first connection hangs without a word.
+struct Hanging {
+    sink: MemorySink,
+    hangs: usize,
+}
+
+impl Hanging {
+    async fn hang(&mut self) {
+        if self.hangs > 0 {
+            self.hangs -= 1;
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Sink for Hanging {
+    async fn position(&mut self) -> Result<LogPosition, SinkError> {
+        self.hang().await;
+        self.sink.position().await
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        self.hang().await;
+        self.sink.commit(batch).await
+    }
+
+    async fn set_aside(&mut self, record: &RefusedRecord) -> Result<(), SinkError> {
+        self.sink.set_aside(record).await
+    }
+
+    async fn runtime_ids(
+        &mut self,
+        components: &[&ComponentKey],
+    ) -> Result<Vec<(ComponentKey, RuntimeId)>, SinkError> {
+        self.hang().await;
+        self.sink.runtime_ids(components).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_hangs_is_given_up_and_asked_again() {
+    let (sink, database) = scripted(&[]);
+    let began = tokio::time::Instant::now();
+    let (ended, telemetry) = flush_all(log_of(6), Hanging { sink, hangs: 3 }, PATIENT).await;
+    ended.unwrap();
+    assert_eq!(values(&database.lock()), count(0..6));
+    assert_eq!(telemetry.flush.failures.get(), 3);
+    assert!(began.elapsed() > Duration::from_secs(1800), "{:?}", began.elapsed());
 }

@@ -149,3 +149,21 @@ fn a_full_disk_keeps_no_segment() {
     assert!(disk.names().iter().all(|name| !name.contains("keys")), "{:?}", disk.names());
     log.close().unwrap();
 }
+
+#[test]
+fn a_clock_that_was_set_back_has_no_new_key_forgotten() {
+    let disk = MemoryDisk::default();
+    let settings = LogSettings { budget_bytes: 40 * SEGMENT_BYTES, ..settings() };
+    let telemetry = Arc::new(Telemetry::new());
+    let log = Log::open(Arc::new(disk.clone()), settings, telemetry, &mut |_| {}).unwrap();
+    // In the first segment it is late, in those after it early.
+    for key in 0..6 {
+        append_flushed(&log, &keyed(key, 10_000));
+    }
+    for key in 6..30 {
+        append_flushed(&log, &keyed(key, 1000 + i64::from(key)));
+    }
+    wait_released(&disk, 1);
+    log.close().unwrap();
+    assert_eq!(keys_after_crash(&disk), (0..30).collect::<Vec<_>>());
+}

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod directory;
 mod keys;
+mod killed;
 mod limits;
 mod mend;
 
