@@ -14,6 +14,7 @@ mod reading;
 mod reply;
 mod report;
 mod retry_after;
+mod runtime;
 mod server;
 mod service;
 

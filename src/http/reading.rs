@@ -1,7 +1,6 @@
-//! What is read: samples, the page, components.
+//! What is read: samples, the page.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
@@ -12,13 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use super::api::Api;
 use super::reply::{self, Refusal, Reply};
 use crate::exposition::Rendered;
-use crate::model::{RuntimeId, Timestamp};
+use crate::model::RuntimeId;
 use crate::protocol::parameters;
 use crate::query::{Consistency, Filter, QueryError};
 use crate::registry::Component;
-
-/// How long the list of components waits for the flush before it shows what is there.
-const COMPONENTS_WAIT: Duration = Duration::from_secs(2);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
@@ -139,29 +135,4 @@ fn accepts_gzip(request: &Request<Incoming>) -> bool {
             gzip && !refused
         },
     )
-}
-
-/// `GET /api/metrics/components`
-pub(super) async fn components(api: &Api) -> Reply {
-    // A component that has just registered itself by its first report should be there; where
-    // the flush is behind, the list is still worth having.
-    wait_flushed(api, Instant::now() + COMPONENTS_WAIT).await;
-    let listed =
-        timeout_at(Instant::now() + api.settings.query_timeout, api.parts.queries.components())
-            .await;
-    match listed {
-        Ok(Ok(mut list)) => {
-            for component in &mut list.components {
-                let known =
-                    api.parts.registry.find(Some(&component.component_type), &component.name);
-                let seen_s = known.map_or(0, |known| known.last_report_s());
-                let seen =
-                    Timestamp::from_micros(i64::from(seen_s) * 1_000_000).unwrap_or(Timestamp::MIN);
-                component.last_heartbeat = component.last_heartbeat.max(seen);
-            }
-            reply::json(list.to_json())
-        }
-        Ok(Err(error)) => failed(&error),
-        Err(_) => failed(&QueryError::TimedOut),
-    }
 }

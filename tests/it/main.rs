@@ -29,6 +29,7 @@ mod quarantine;
 mod query;
 mod read_log;
 mod report;
+mod runtime;
 mod slow_clients;
 
 // The project.
