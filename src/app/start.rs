@@ -284,8 +284,8 @@ fn build_api(
         window: memory.window,
         keys: memory.keys,
         outlines: memory.outlines,
-        loader,
-        clock,
+        loader: loader.clone(),
+        clock: Arc::clone(&clock),
         telemetry: Arc::clone(&telemetry),
     };
     let pool = connect::query_pool(&database.options, QUERY_CONNECTIONS, settings.query_timeout);
@@ -293,6 +293,8 @@ fn build_api(
         ingest: Ingest::new(ingest_parts, ingest_settings),
         page: Arc::new(page),
         registry,
+        loader,
+        clock,
         queries: Queries::new(pool, settings.query_timeout),
         progress: log.progress(),
         telemetry,

@@ -13,12 +13,14 @@ use tokio::sync::Semaphore;
 use super::body::BodyBudget;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
+use super::runtime::{self, Call};
 use super::{reading, report, scrape, service};
+use crate::clock::Clock;
 use crate::exposition::Page;
 use crate::ingest::Ingest;
 use crate::log::Progress;
 use crate::query::Queries;
-use crate::registry::Registry;
+use crate::registry::{ComponentLoader, Registry};
 use crate::telemetry::{Route, Telemetry};
 
 /// Bounds and defaults of the handlers.
@@ -44,6 +46,10 @@ pub struct ApiParts {
     pub page: Arc<Page>,
     /// Knows the components.
     pub registry: Arc<Registry>,
+    /// The way to components that are not in memory.
+    pub loader: ComponentLoader,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
     /// Answers queries.
     pub queries: Queries,
     /// How far the log is.
@@ -108,7 +114,10 @@ impl Api {
                 (Route::Prometheus, scrape::prometheus(self, &request).await)
             }
             "/api/metrics/components" if get => {
-                (Route::Components, reading::components(self).await)
+                (Route::Components, runtime::components(self).await)
+            }
+            path if path.starts_with("/api/runtime/") || path.starts_with("/api/worker/") => {
+                self.route_runtime(request).await
             }
             "/health" if get => (Route::Service, service::health()),
             "/ready" if get => (Route::Service, service::ready(self)),
@@ -120,6 +129,36 @@ impl Api {
             "/health" | "/ready" | "/metrics" => (Route::Service, wrong_method("GET")),
             path => (Route::Other, not_found(path)),
         }
+    }
+}
+
+impl Api {
+    /// The calls of the runtime registry.
+    async fn route_runtime(&self, request: Request<Incoming>) -> (Route, Reply) {
+        let (post, delete) = (request.method() == Method::POST, request.method() == Method::DELETE);
+        let get = request.method() == Method::GET || request.method() == Method::HEAD;
+        let call = match request.uri().path() {
+            "/api/runtime/register" if post => Call::Register,
+            "/api/runtime/deregister" if delete => Call::Deregister,
+            "/api/worker/pool/register" if post => Call::RegisterPool,
+            "/api/worker/pool/deregister" if delete || post => Call::DeregisterPool,
+            "/api/worker/pool/heartbeat" if post => Call::Heartbeat,
+            "/api/worker/pools" if get => {
+                return (Route::Runtime, runtime::pools(self, &request).await);
+            }
+            "/api/runtime/register"
+            | "/api/worker/pool/register"
+            | "/api/worker/pool/heartbeat" => {
+                return (Route::Runtime, wrong_method("POST"));
+            }
+            "/api/runtime/deregister" => return (Route::Runtime, wrong_method("DELETE")),
+            "/api/worker/pool/deregister" => {
+                return (Route::Runtime, wrong_method("DELETE, POST"));
+            }
+            "/api/worker/pools" => return (Route::Runtime, wrong_method("GET")),
+            path => return (Route::Other, not_found(path)),
+        };
+        (Route::Runtime, runtime::call(self, call, request).await)
     }
 }
 

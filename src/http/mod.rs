@@ -16,6 +16,7 @@ mod reply;
 mod reply_body;
 mod report;
 mod retry_after;
+mod runtime;
 mod scrape;
 mod server;
 mod service;

@@ -1,6 +1,4 @@
-//! What is read out of PostgreSQL: samples, components.
-
-use std::time::Duration;
+//! What is read out of PostgreSQL: samples.
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -8,11 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::api::Api;
 use super::reply::{self, Reply};
-use crate::model::Timestamp;
 use crate::query::{Consistency, Filter, QueryError};
-
-/// How long the list of components waits for the flush before it shows what is there.
-const COMPONENTS_WAIT: Duration = Duration::from_secs(2);
 
 /// `GET /api/metrics/query`
 pub(super) async fn query(api: &Api, request: &Request<Incoming>) -> Reply {
@@ -57,30 +51,5 @@ fn failed(error: &QueryError) -> Reply {
         reply::retry(StatusCode::SERVICE_UNAVAILABLE, 2, error.code(), &detail)
     } else {
         reply::error(StatusCode::INTERNAL_SERVER_ERROR, error.code(), &detail)
-    }
-}
-
-/// `GET /api/metrics/components`
-pub(super) async fn components(api: &Api) -> Reply {
-    // A component that has just registered itself by its first report should be there; where
-    // the flush is behind, the list is still worth having.
-    wait_flushed(api, Instant::now() + COMPONENTS_WAIT).await;
-    let listed =
-        timeout_at(Instant::now() + api.settings.query_timeout, api.parts.queries.components())
-            .await;
-    match listed {
-        Ok(Ok(mut list)) => {
-            for component in &mut list.components {
-                let known =
-                    api.parts.registry.find(Some(&component.component_type), &component.name);
-                let seen_s = known.map_or(0, |known| known.last_report_s());
-                let seen =
-                    Timestamp::from_micros(i64::from(seen_s) * 1_000_000).unwrap_or(Timestamp::MIN);
-                component.last_heartbeat = component.last_heartbeat.max(seen);
-            }
-            reply::json(list.to_json())
-        }
-        Ok(Err(error)) => failed(&error),
-        Err(_) => failed(&QueryError::TimedOut),
     }
 }

@@ -26,7 +26,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// One report.
     Json,
     /// One report a line.
@@ -49,7 +49,11 @@ pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
 /// A refusal that its sender will read: the rest of the body is taken off the connection first,
 /// and where that is too much, the answer says that the connection ends. Otherwise a client would
 /// send its next request to a connection that is about to close.
-async fn after_the_body(mut refusal: Reply, headers: &HeaderMap, body: Incoming) -> Reply {
+pub(super) async fn after_the_body(
+    mut refusal: Reply,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Reply {
     // Who waits for a word before sending the body is told without one, and who was too slow
     // already is not waited for again.
     let in_time = refusal.status() != StatusCode::REQUEST_TIMEOUT;
@@ -63,14 +67,18 @@ async fn after_the_body(mut refusal: Reply, headers: &HeaderMap, body: Incoming)
 /// All that can be decided before the body is read.
 fn admit(api: &Api) -> Result<(), Refusal> {
     if api.is_draining() {
-        return Err(Box::new(reply::retry(
-            StatusCode::SERVICE_UNAVAILABLE,
-            5,
-            "stopping",
-            "the server is stopping; try another one, or again once it is back",
-        )));
+        return Err(stopping());
     }
     api.parts.ingest.admit().map_err(|error| refused(api, error))
+}
+
+pub(super) fn stopping() -> Refusal {
+    Box::new(reply::retry(
+        StatusCode::SERVICE_UNAVAILABLE,
+        5,
+        "stopping",
+        "the server is stopping; try another one, or again once it is back",
+    ))
 }
 
 async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
@@ -93,7 +101,7 @@ async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec
     answer.map_err(|error| refused(api, error))
 }
 
-fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
+pub(super) fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Format::Json) };
     let media_type =
         value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -112,7 +120,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     }
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
     // A value that is no text is no encoding either.
     Encoding::parse(value.to_str().unwrap_or("?")).map_err(|error| {
@@ -136,7 +144,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
     Ok(Some(key))
 }
 
-fn inflate(encoding: Encoding, compressed: &Bytes, limit: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) fn inflate(
+    encoding: Encoding,
+    compressed: &Bytes,
+    limit: usize,
+) -> Result<Vec<u8>, Refusal> {
     let mut plain = Vec::new();
     let outcome = if compressed.len() < BLOCKING_BYTES {
         decompress(encoding, compressed, &mut plain, limit)
@@ -155,7 +167,7 @@ fn inflate(encoding: Encoding, compressed: &Bytes, limit: usize) -> Result<Vec<u
     }
 }
 
-fn not_received(error: &BodyError) -> Refusal {
+pub(super) fn not_received(error: &BodyError) -> Refusal {
     let detail = error.to_string();
     Box::new(match error {
         BodyError::TooLarge { .. } => {
@@ -173,7 +185,7 @@ fn not_received(error: &BodyError) -> Refusal {
 
 /// The status of an error is part of the contract: what is the client's mistake is a 4xx and
 /// final, what passes is 429 or 503 and says when to come back.
-fn refused(api: &Api, error: IngestError) -> Refusal {
+pub(super) fn refused(api: &Api, error: IngestError) -> Refusal {
     let (code, detail) = (error.code(), error.to_string());
     let busy = StatusCode::TOO_MANY_REQUESTS;
     let away = StatusCode::SERVICE_UNAVAILABLE;

@@ -35,8 +35,8 @@ pub enum IngestError {
     RegistryAway(String),
     /// A new component finds no room for its series.
     #[error(
-        "the server holds its limit of series and takes no new component; known ones go on. Try \
-         again later, report to another server, or raise series-max"
+        "the server holds its limit of series or components and takes no new component; known ones \
+         go on. Try again later, report to another server, or raise series-max or components-max"
     )]
     RegistryFull,
     /// The key came with another body before.

@@ -196,7 +196,7 @@ fn write_reason(out: &mut Vec<u8>, reason: &str) {
     out.push(b'}');
 }
 
-fn write_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+pub(super) fn write_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

@@ -21,7 +21,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use components::{ComponentList, ComponentStatus};
+pub use components::{ComponentList, PoolFilter};
 pub use cursor::Cursor;
 pub use error::QueryError;
 pub use filter::{Consistency, Filter, InvalidFilter, Order};

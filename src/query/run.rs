@@ -18,7 +18,7 @@ use futures_util::TryStreamExt;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
 
-use super::components::{self, ComponentList};
+use super::components::COMPONENTS_MAX;
 use super::cursor::Cursor;
 use super::error::QueryError;
 use super::filter::Filter;
@@ -26,8 +26,9 @@ use super::page::Page;
 use super::range::TimeRange;
 use super::render::Sample;
 use super::statement;
-use crate::model::{ROW_SPAN_US, Timestamp};
+use crate::model::{ListedComponent, ROW_SPAN_US, Timestamp};
 use crate::postgres::partitions::{self, PartitionState};
+use crate::postgres::runtime;
 use crate::postgres::timestamptz::Timestamptz;
 
 /// The first stretch of time in which the nearest row is looked for: a day.
@@ -91,14 +92,18 @@ impl Queries {
         Ok(QueryAnswer { json, count, next_cursor })
     }
 
-    /// Every component of the registry.
+    /// The components that PostgreSQL has, of one type or all, in their order, and one more than
+    /// a list shows if there are so many.
     ///
     /// # Errors
     /// As [`Queries::query`].
-    pub async fn components(&self) -> Result<ComponentList, QueryError> {
+    pub async fn components(
+        &self,
+        component_type: Option<&str>,
+    ) -> Result<Vec<ListedComponent>, QueryError> {
         let _permit = self.permit()?;
         let mut conn = self.pool.acquire().await?;
-        Ok(components::list(&mut conn).await?)
+        Ok(runtime::list(&mut conn, component_type, COMPONENTS_MAX + 1).await?)
     }
 
     fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, QueryError> {

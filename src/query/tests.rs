@@ -1,5 +1,6 @@
 //! Queries against a real PostgreSQL.
 
+mod components;
 mod faults;
 mod filters;
 mod fixture;

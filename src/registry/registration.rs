@@ -172,7 +172,7 @@ impl Registry {
         // A client that left no longer waits, and must not be waited for.
         standing.waiters.retain(|waiter| !waiter.is_closed());
         let (waiter, written) = oneshot::channel();
-        if self.unwritten.away.load(Ordering::Relaxed) {
+        if self.is_away() {
             drop(waiter.send(Written::Away));
         } else {
             standing.waiters.push(waiter);
@@ -191,6 +191,11 @@ impl Registry {
             self.unwritten.queue.lock().push_back(Arc::clone(component));
         }
         self.unwritten.added.notify_one();
+    }
+
+    /// Whether PostgreSQL is known to be away.
+    pub fn is_away(&self) -> bool {
+        self.unwritten.away.load(Ordering::Relaxed)
     }
 
     /// Waits until there may be changes to write. Cancellation-safe.
@@ -344,11 +349,28 @@ impl Component {
                 row.labels.clone_from(&profile.details.labels);
             }
         }
-        drop(standing);
         let heard_s = self.last_report_s();
         if heard_s > row.last_heartbeat.seconds() {
             row.last_heartbeat = seconds(heard_s);
             back_once_heard(row, row.last_heartbeat);
+            // Where both happened within a second, the memory knows which came first.
+            if let Some(profile) = &standing.profile
+                && &*row.status == STATUS_OFFLINE
+            {
+                row.status.clone_from(&profile.status);
+            }
+        }
+    }
+
+    /// Notes a heartbeat; one that was silent before is back.
+    pub fn heartbeat(&self, now_s: u32) {
+        self.touch(now_s);
+        let mut standing = self.standing.lock();
+        if standing.unwritten.is_none()
+            && let Some(profile) = standing.profile.as_mut()
+            && &*profile.status == STATUS_OFFLINE
+        {
+            profile.status = STATUS_READY.into();
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Route {
     Prometheus,
     /// `GET /api/metrics/components`
     Components,
+    /// `/api/runtime/…`, `/api/worker/…`
+    Runtime,
     /// `GET /health`, `/ready`, `/metrics`
     Service,
     /// Everything else.
@@ -25,8 +27,15 @@ pub enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 6] =
-        [Self::Report, Self::Query, Self::Prometheus, Self::Components, Self::Service, Self::Other];
+    const ALL: [Self; 7] = [
+        Self::Report,
+        Self::Query,
+        Self::Prometheus,
+        Self::Components,
+        Self::Runtime,
+        Self::Service,
+        Self::Other,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -34,6 +43,7 @@ impl Route {
             Self::Query => "query",
             Self::Prometheus => "prometheus",
             Self::Components => "components",
+            Self::Runtime => "runtime",
             Self::Service => "service",
             Self::Other => "other",
         }

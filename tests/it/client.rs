@@ -73,6 +73,24 @@ impl Client {
         request.send(body).map(Answer::of)
     }
 
+    /// `POST` of JSON to any path.
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.post_to(path, body.to_string().as_bytes())
+    }
+
+    /// `POST` of what is said to be JSON to any path.
+    pub(crate) fn post_to(&self, path: &str, body: &[u8]) -> Answer {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        Answer::of(request.header("content-type", "application/json").send(body).unwrap())
+    }
+
+    /// `DELETE` with JSON.
+    pub(crate) fn delete_json(&self, path: &str, body: &Value) -> Answer {
+        let request = self.agent.delete(format!("{}{path}", self.base)).force_send_body();
+        let request = request.header("content-type", "application/json");
+        Answer::of(request.send(body.to_string()).unwrap())
+    }
+
     /// `POST` of a body whose length is not told.
     pub(crate) fn post_chunked(&self, mut body: &[u8]) -> Answer {
         let request = self.agent.post(format!("{}{REPORT}", self.base));

@@ -32,6 +32,7 @@ mod quarantine;
 mod query;
 mod read_log;
 mod report;
+mod runtime;
 mod slow_clients;
 mod start;
 

@@ -1,5 +1,4 @@
-//! What happens when PostgreSQL is slow, occupied, away or not as it should be; and the list of
-//! components.
+//! What happens when PostgreSQL is slow, occupied, away or not as it should be.
 
 use std::time::Duration;
 
@@ -84,7 +83,7 @@ async fn a_database_that_is_away_is_unavailable() {
     let away = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1);
     let queries = Queries::new(impatient(away), LONG);
     for error in
-        [queries.query(&anything()).await.unwrap_err(), queries.components().await.unwrap_err()]
+        [queries.query(&anything()).await.unwrap_err(), queries.components(None).await.unwrap_err()]
     {
         assert!(matches!(error, QueryError::Unavailable(_)), "{error}");
         assert_eq!((error.code(), error.is_transient()), ("database_unavailable", true));
@@ -98,35 +97,4 @@ async fn a_schema_that_was_damaged_is_a_failure() {
     let error = fixture.ask("").await.unwrap_err();
     assert!(matches!(error, QueryError::Failed(_)), "{error}");
     assert_eq!((error.code(), error.is_transient()), ("query_failed", false));
-}
-
-#[tokio::test]
-async fn components_are_listed_by_type_and_name() {
-    let names = ["worker_pool/b", "worker_pool/a", "broker/z", "worker_pool/B"];
-    let series = names.map(|name| Series(1, 0, name, "m", Gauge, &[]));
-    let places = series.into_iter().zip(0..);
-    let series: Vec<_> = places.map(|(s, slot)| Series(s.0, slot, s.2, s.3, s.4, s.5)).collect();
-    let mut fixture = Fixture::new(&series).await;
-    fixture
-        .conn
-        .execute("UPDATE noetl.runtime SET status = 'off\"line' WHERE name = 'z'")
-        .await
-        .unwrap();
-    let list = fixture.queries.components().await.unwrap();
-    assert!(!list.truncated);
-    let listed: Vec<_> =
-        list.components.iter().map(|c| format!("{}/{}", c.component_type, c.name)).collect();
-    assert_eq!(listed, ["broker/z", "worker_pool/B", "worker_pool/a", "worker_pool/b"]);
-    let json: serde_json::Value = serde_json::from_slice(&list.to_json()).unwrap();
-    assert_eq!(
-        json["components"][0],
-        serde_json::json!({
-            "runtime_id": list.components[0].runtime_id.get(),
-            "name": "z",
-            "component_type": "broker",
-            "status": "off\"line",
-            "last_heartbeat": "2024-01-01T12:00:00Z",
-        })
-    );
-    assert_eq!(json.as_object().unwrap().len(), 1);
 }

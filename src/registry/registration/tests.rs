@@ -142,8 +142,9 @@ fn a_row_of_a_list_is_brought_up_to_date() {
         assert_eq!((&*row.status, row.last_heartbeat), (status, at(heartbeat)));
     };
     check("offline", 50);
-    component.touch(55);
-    check("offline", 55);
+    // Heard here, and marked offline by a server that does not know yet.
+    component.touch(54);
+    check("ready", 54);
     component.touch(56);
     check("ready", 56);
     registry.register(&key("w"), "draining", details("a"), at(57)).unwrap();
@@ -157,6 +158,14 @@ fn a_component_that_postgresql_marked_offline_is_so_in_memory() {
     registry.mark_offline(component.runtime_id(), at(100));
     registry.mark_offline(RuntimeId::from_raw(1), at(100));
     assert_eq!(&*component.listed().status, "offline");
+    let mut row = component.listed();
+    component.touch(100);
+    assert_eq!(&*component.listed().status, "offline", "a report may have come before");
+    component.heartbeat(100);
+    assert_eq!(&*component.listed().status, "ready", "a heartbeat came after");
+    component.bring_up_to_date(&mut row);
+    assert_eq!(&*row.status, "ready");
+    registry.mark_offline(component.runtime_id(), at(100));
     component.touch(101);
     assert_eq!(&*component.listed().status, "ready");
 }
