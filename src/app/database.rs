@@ -1,21 +1,26 @@
 //! The database at the start: started or reached, migrated, and this server registered in it.
+//!
+//! A server that is registered starts whatever PostgreSQL does: it waits for it for some seconds
+//! and goes on without, for the log has everything that it needs.
 
 use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
+use tokio::time::timeout;
 
 use super::AppError;
 use crate::config::{Database, Settings};
 use crate::log::{Disk, Identity};
 use crate::postgres::embedded::{Embedded, EmbeddedSettings};
-use crate::postgres::schema::SchemaError;
 use crate::postgres::{connect, node, schema};
 
 /// The wait between two attempts to reach a database that this server needs for its first start.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the embedded PostgreSQL may take to start: it may have its own log to recover.
 const EMBEDDED_START: Duration = Duration::from_secs(300);
+/// How long a registered server waits for PostgreSQL before it starts without.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The database as the start found it.
 pub(super) struct StartedDatabase {
@@ -24,25 +29,35 @@ pub(super) struct StartedDatabase {
     pub(super) embedded: Option<Embedded>,
     /// How a person reaches it with psql.
     pub(super) psql: String,
+    /// There is no point in asking it yet.
+    is_away: bool,
 }
 
 impl StartedDatabase {
-    /// Starts the embedded PostgreSQL, or reads where the external one is.
-    pub(super) async fn start(settings: &Settings) -> Result<Self, AppError> {
+    /// Starts the embedded PostgreSQL, or reads where the external one is. A registered server
+    /// does not wait for long.
+    pub(super) async fn start(settings: &Settings, registered: bool) -> Result<Self, AppError> {
         match &settings.database_url {
             Database::External(url) => {
                 let options = connect::parse(url.as_str())?;
                 let psql = connect::describe(&options);
-                Ok(Self { options, embedded: None, psql })
+                Ok(Self { options, embedded: None, psql, is_away: false })
             }
             Database::Embedded => {
                 let mut wanted = EmbeddedSettings::new(&settings.data_dir);
                 wanted.bin_dir.clone_from(&settings.postgres_bin_dir);
                 wanted.start_timeout = EMBEDDED_START;
-                let embedded = Embedded::start(wanted).await?;
+                let (embedded, is_away) = if registered {
+                    let mut embedded = Embedded::open(wanted).await?;
+                    let is_away = !comes_up(&mut embedded).await;
+                    (embedded, is_away)
+                } else {
+                    (Embedded::start(wanted).await?, false)
+                };
                 let url = embedded.url();
                 let options = connect::parse(&url)?;
-                Ok(Self { options, embedded: Some(embedded), psql: format!("psql '{url}'") })
+                let psql = format!("psql '{url}'");
+                Ok(Self { options, embedded: Some(embedded), psql, is_away })
             }
         }
     }
@@ -54,24 +69,42 @@ impl StartedDatabase {
         identity: &mut Identity,
         disk: &dyn Disk,
     ) -> Result<Option<PgConnection>, AppError> {
+        if identity.node().is_some() {
+            return self.prepare_registered(identity, disk).await;
+        }
         loop {
             let error = match self.connect(identity, disk).await {
                 Ok(conn) => return Ok(Some(conn)),
-                Err(AppError::Schema(SchemaError::Connect(error)) | AppError::Connect(error)) => {
-                    error
-                }
+                Err(error) if passes(&error) => error,
                 Err(error) => return Err(error),
             };
             if self.embedded.is_some() {
-                return Err(error.into());
-            }
-            if identity.node().is_some() {
-                tracing::warn!(%error, "PostgreSQL is away; reports are taken into the log meanwhile");
-                return Ok(None);
+                return Err(error);
             }
             tracing::warn!(%error, "waiting for PostgreSQL: the first start of a server needs it once");
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    async fn prepare_registered(
+        &self,
+        identity: &mut Identity,
+        disk: &dyn Disk,
+    ) -> Result<Option<PgConnection>, AppError> {
+        if self.is_away {
+            return Ok(None);
+        }
+        match timeout(PATIENCE, self.connect(identity, disk)).await {
+            Ok(Ok(conn)) => return Ok(Some(conn)),
+            Ok(Err(error)) if !passes(&error) => return Err(error),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "PostgreSQL is away; reports are taken into the log meanwhile");
+            }
+            Err(_) => tracing::warn!(
+                "PostgreSQL does not answer within {PATIENCE:?}; reports are taken into the log meanwhile"
+            ),
+        }
+        Ok(None)
     }
 
     async fn connect(
@@ -86,5 +119,28 @@ impl StartedDatabase {
             identity.register_node(disk, number)?;
         }
         Ok(conn)
+    }
+}
+
+/// Whether the embedded PostgreSQL is up soon. Else its supervision goes on to start it.
+async fn comes_up(embedded: &mut Embedded) -> bool {
+    match timeout(PATIENCE, embedded.restart()).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::warn!(
+            %error, "PostgreSQL does not start; reports are taken into the log meanwhile"
+        ),
+        Err(_) => tracing::warn!(
+            "PostgreSQL is not up within {PATIENCE:?}; reports are taken into the log meanwhile"
+        ),
+    }
+    false
+}
+
+/// Whether the database will be what it should be, without this server.
+fn passes(error: &AppError) -> bool {
+    match error {
+        AppError::Schema(error) => error.is_temporary(),
+        AppError::Connect(_) => true,
+        _ => false,
     }
 }

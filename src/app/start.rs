@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::database::StartedDatabase;
-use super::{AppError, open_files, own_row};
+use super::{AppError, database, open_files, own_row};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
@@ -85,7 +86,8 @@ impl Running {
         let disk: Arc<dyn Disk> =
             Arc::new(RealDisk::new(&settings.data_dir.join("log")).map_err(data_dir)?);
         let mut identity = Identity::load_or_create(&*disk)?;
-        let database = StartedDatabase::start(settings).await?;
+        let registered = identity.node().is_some();
+        let database = StartedDatabase::start(settings, registered).await?;
         let conn = database.prepare(&mut identity, &*disk).await?;
         let node = identity.node().ok_or(AppError::Interrupted)?;
         let group_ids = GroupIds::new(node, identity.take_group_block(&*disk)?)
@@ -115,7 +117,12 @@ impl Running {
         };
         if let Some(conn) = conn {
             telemetry.flush.postgres_up.set(1);
-            partitions.maintain().await?;
+            match timeout(database::PATIENCE, partitions.maintain()).await {
+                Ok(Err(error)) if !registered => return Err(error.into()),
+                Ok(Ok(())) => {}
+                // The flush makes the partitions that it needs, as soon as that is possible.
+                failed => tracing::warn!(?failed, "partitions could not be looked after"),
+            }
             fill(conn, &memory.registry, settings, &*clock).await;
         }
         let log = open_log(settings, &disk, &telemetry, &memory, &*clock)?;

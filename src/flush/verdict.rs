@@ -1,8 +1,6 @@
 //! What an error of PostgreSQL means for the flush: whether it passes, is the batch's own fault,
 //! or wants a person.
 
-use sqlx::migrate::MigrateError;
-
 use super::SinkError;
 use crate::postgres::StatementError;
 use crate::postgres::definitions::DefinitionError;
@@ -50,26 +48,6 @@ impl From<NodeError> for SinkError {
 
 impl From<SchemaError> for SinkError {
     fn from(error: SchemaError) -> Self {
-        match error {
-            SchemaError::Connect(_) | SchemaError::Busy { .. } | SchemaError::Statement(_) => {
-                temporary(error)
-            }
-            SchemaError::Failed { ref cause, .. } if lost_connection(cause) => temporary(error),
-            SchemaError::ServerTooOld { .. }
-            | SchemaError::Occupied { .. }
-            | SchemaError::Newer { .. }
-            | SchemaError::Altered { .. }
-            | SchemaError::Failed { .. } => Self::Permanent(error.to_string()),
-        }
+        if error.is_temporary() { temporary(error) } else { Self::Permanent(error.to_string()) }
     }
-}
-
-/// Whether a migration was cut off, and not refused: by the network, or by PostgreSQL's own
-/// end (SQLSTATE class 57, operator intervention).
-fn lost_connection(cause: &MigrateError) -> bool {
-    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = cause else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_none_or(|code| code.starts_with("57"))
 }

@@ -90,6 +90,34 @@ pub enum SchemaError {
     Statement(#[from] StatementError),
 }
 
+impl SchemaError {
+    /// Whether it goes away by itself or by what is done to PostgreSQL, and not to this server.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Busy { .. } | Self::Statement(_) => true,
+            Self::Failed { cause, .. } => was_prevented(cause),
+            Self::ServerTooOld { .. }
+            | Self::Occupied { .. }
+            | Self::Newer { .. }
+            | Self::Altered { .. } => false,
+        }
+    }
+}
+
+/// Whether a migration was not refused for what it is, but cut off or kept from writing: by the
+/// network, or by the state that PostgreSQL is in (read-only, stopping, out of space).
+fn was_prevented(cause: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = cause else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_none_or(|code| PASSING_CLASSES.iter().any(|class| code.starts_with(class)))
+}
+
+/// SQLSTATE classes: connection exception, invalid transaction state, insufficient resources,
+/// operator intervention, system error.
+const PASSING_CLASSES: [&str; 5] = ["08", "25", "53", "57", "58"];
+
 /// Applies the migrations that the database lacks. Does nothing when it lacks none.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
     let options = connect::with_session(
@@ -113,6 +141,9 @@ async fn migrate_on(conn: &mut PgConnection, database: String) -> Result<(), Sch
     refuse_old_server(conn, &database).await?;
     refuse_foreign_tables(conn, &database).await?;
     let migrator = migrator(!schema_exists(conn).await?);
+    if is_current(conn, &migrator).await? {
+        return Ok(());
+    }
     // Not `run`: its `Acquire` bound keeps the future of a caller from being `Send`.
     match migrator.run_direct(None, &mut *conn, false).await {
         Ok(()) => Ok(()),
@@ -150,6 +181,26 @@ async fn schema_exists(conn: &mut PgConnection) -> Result<bool, StatementError> 
         .fetch_one(conn)
         .await
         .doing("look for the schema noetl")
+}
+
+/// Whether exactly the migrations of this binary have run. To find that out takes no writing,
+/// which a database may not allow at the moment and most starts do not need.
+async fn is_current(conn: &mut PgConnection, migrator: &Migrator) -> Result<bool, StatementError> {
+    let kept: bool = sqlx::query_scalar("SELECT to_regclass('noetl.schema_migration') IS NOT NULL")
+        .fetch_one(&mut *conn)
+        .await
+        .doing("look for the table of migrations")?;
+    if !kept {
+        return Ok(false);
+    }
+    let applied: Vec<(i64, bool, Vec<u8>)> = sqlx::query_as(
+        "SELECT version, success, checksum FROM noetl.schema_migration ORDER BY version",
+    )
+    .fetch_all(conn)
+    .await
+    .doing("read which migrations have run")?;
+    let known = migrator.iter().map(|one| (one.version, true, one.checksum.to_vec()));
+    Ok(applied.into_iter().eq(known))
 }
 
 async fn refuse_old_server(conn: &mut PgConnection, database: &str) -> Result<(), SchemaError> {
@@ -211,6 +262,17 @@ mod tests {
                 .unwrap();
         assert_eq!(first, [(1, true), (2, true), (5, true)]);
         assert_eq!(first, second);
+    }
+
+    #[tokio::test]
+    async fn a_current_schema_needs_no_writing_and_another_waits_for_it() {
+        let database = test_cluster::database().await;
+        let read_only = database.options.clone().options([("default_transaction_read_only", "on")]);
+        migrate(&read_only).await.unwrap();
+        let empty = test_cluster::empty_database().await;
+        let read_only = empty.options.clone().options([("default_transaction_read_only", "on")]);
+        let error = migrate(&read_only).await.unwrap_err();
+        assert!(matches!(error, SchemaError::Failed { .. }) && error.is_temporary(), "{error}");
     }
 
     #[tokio::test]

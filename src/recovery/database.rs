@@ -1,6 +1,9 @@
 //! The components seen lately, from PostgreSQL.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
+use tokio::time::timeout;
 
 use crate::model::Timestamp;
 use crate::postgres::stored::{self, LoadLimits, StoredError};
@@ -15,6 +18,20 @@ pub struct DatabaseRecovery {
     pub series: usize,
 }
 
+/// How long PostgreSQL may take for one page. Reading goes on for as long as pages come.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why components could not all be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FillError {
+    /// They cannot be read back.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+    /// PostgreSQL has stopped answering.
+    #[error("PostgreSQL did not answer within {PAGE_TIMEOUT:?}")]
+    NoAnswer,
+}
+
 /// The most components that are read at the start; others are loaded when they report.
 const COMPONENTS_MAX: u32 = 500_000;
 
@@ -25,11 +42,11 @@ pub async fn fill(
     registry: &Registry,
     since: Timestamp,
     now: Timestamp,
-) -> Result<DatabaseRecovery, StoredError> {
+) -> Result<DatabaseRecovery, FillError> {
     let limits = LoadLimits { components_max: COMPONENTS_MAX, series_max: registry.series_max() };
-    let mut pages = stored::components_since(conn, since, limits).await?;
+    let mut pages = answered(stored::components_since(conn, since, limits)).await?;
     let mut recovered = DatabaseRecovery::default();
-    while let Some(page) = pages.next(conn).await? {
+    while let Some(page) = answered(pages.next(conn)).await? {
         for component in &page {
             recovered.components += 1;
             recovered.series += component.series.len();
@@ -37,4 +54,9 @@ pub async fn fill(
         }
     }
     Ok(recovered)
+}
+
+/// What PostgreSQL answers, if it does. The connection is good for nothing after an error.
+async fn answered<T>(read: impl Future<Output = Result<T, StoredError>>) -> Result<T, FillError> {
+    Ok(timeout(PAGE_TIMEOUT, read).await.map_err(|_| FillError::NoAnswer)??)
 }

@@ -12,6 +12,6 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
-pub use database::{DatabaseRecovery, fill};
+pub use database::{DatabaseRecovery, FillError, fill};
 pub use loader::Loader;
 pub use replay::{Replay, Replayed};

@@ -108,6 +108,11 @@ impl Cluster {
         format!("postgres:///{database}?host={directory}&port={}&user={user}", self.port)
     }
 
+    /// Its files.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
     /// Stops PostgreSQL.
     pub(crate) fn stop(&mut self) {
         self.tell("stop");

@@ -9,6 +9,7 @@
 // What the tests share.
 mod client;
 mod cluster;
+mod frozen;
 mod home;
 mod output;
 mod server;
@@ -30,6 +31,7 @@ mod query;
 mod read_log;
 mod report;
 mod slow_clients;
+mod start;
 
 // The project.
 mod layers;

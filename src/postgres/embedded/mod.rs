@@ -64,7 +64,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Embedded {
     cluster: Cluster,
-    postmaster: Postmaster,
+    /// `None` until a server was started or found.
+    postmaster: Option<Postmaster>,
 }
 
 impl Embedded {
@@ -74,17 +75,20 @@ impl Embedded {
     /// Waits at most `start_timeout` for the server, not counting the time to make the cluster
     /// (about a second). A server that is not ready by then is stopped again.
     pub async fn start(settings: EmbeddedSettings) -> Result<Self, EmbeddedError> {
-        let cluster = Cluster::open(settings).await?;
-        let deadline = Instant::now() + cluster.settings().start_timeout;
-        let postmaster = cluster.adopt_or_spawn(deadline).await?;
-        let mut embedded = Self { cluster, postmaster };
-        if let Err(error) = embedded.ready(deadline).await {
+        let mut embedded = Self::open(settings).await?;
+        if let Err(error) = embedded.restart().await {
             if let Err(unstoppable) = embedded.stop().await {
                 warn!("after a failed start: {unstoppable}");
             }
             return Err(error);
         }
         Ok(embedded)
+    }
+
+    /// Makes the cluster when there is none, and starts nothing: [`Embedded::restart`] and
+    /// [`Embedded::supervise`] do.
+    pub async fn open(settings: EmbeddedSettings) -> Result<Self, EmbeddedError> {
+        Ok(Self { cluster: Cluster::open(settings).await?, postmaster: None })
     }
 
     /// Where the database is, for psql and sqlx alike; see [`url_of`].
@@ -94,22 +98,22 @@ impl Embedded {
 
     /// Whether the running server was found running, rather than started by this process.
     pub fn was_adopted(&self) -> bool {
-        self.postmaster.is_adopted()
+        self.postmaster.as_ref().is_some_and(Postmaster::is_adopted)
     }
 
-    /// The process id of the postmaster.
+    /// The process id of the postmaster, 0 before there is one.
     pub fn pid(&self) -> i32 {
-        self.postmaster.pid().as_raw_pid()
+        self.postmaster.as_ref().map_or(0, |postmaster| postmaster.pid().as_raw_pid())
     }
 
-    /// Resolves when the server has ended, and again at once until [`Embedded::restart`].
-    /// Meanwhile it keeps the server's log within its bound. Cancel-safe.
+    /// Resolves when the server has ended, and again at once until [`Embedded::restart`]; never
+    /// where none was started. Meanwhile it keeps the server's log within its bound. Cancel-safe.
     pub async fn exited(&mut self) -> Exit {
         let mut log_check = interval(LOG_CHECK);
         log_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                exit = self.postmaster.exited() => return exit,
+                exit = ended(&mut self.postmaster) => return exit,
                 _ = log_check.tick() => {
                     if let Err(error) = self.cluster.layout().log().trim() {
                         warn!("trim PostgreSQL's log: {error}");
@@ -119,18 +123,18 @@ impl Embedded {
         }
     }
 
-    /// Starts the server again after it ended, and waits until it takes connections.
+    /// Starts the server, again after it ended, and waits until it takes connections.
     ///
     /// Cancel-safe, and may be repeated after an error: a server that is still recovering when
     /// `start_timeout` passes is left to go on, and the next call waits for it again.
     pub async fn restart(&mut self) -> Result<(), EmbeddedError> {
         let deadline = Instant::now() + self.cluster.settings().start_timeout;
-        self.postmaster = self.cluster.adopt_or_spawn(deadline).await?;
+        self.postmaster = Some(self.cluster.adopt_or_spawn(deadline).await?);
         self.ready(deadline).await
     }
 
-    /// Keeps the server running until `until` resolves, then stops it: whatever ends it is
-    /// answered by a restart, with growing pauses while that fails.
+    /// Keeps the server running until `until` resolves, then stops it: that it does not run yet
+    /// is answered by a start, and whatever ends it by a restart, with growing pauses while that fails.
     ///
     /// # Errors
     /// Only those of [`Embedded::stop`].
@@ -139,12 +143,14 @@ impl Embedded {
         let mut pause = PAUSE_MIN;
         loop {
             let since = Instant::now();
-            let exit = tokio::select! {
-                biased;
-                () = &mut until => break,
-                exit = self.exited() => exit,
-            };
-            warn!("PostgreSQL ended ({exit}) and is started again");
+            if self.postmaster.is_some() {
+                let exit = tokio::select! {
+                    biased;
+                    () = &mut until => break,
+                    exit = self.exited() => exit,
+                };
+                warn!("PostgreSQL ended ({exit}) and is started again");
+            }
             if since.elapsed() > PAUSE_MAX {
                 pause = PAUSE_MIN;
             }
@@ -177,12 +183,15 @@ impl Embedded {
     /// [`EmbeddedError::StillRunning`] when even that did not end it.
     pub async fn stop(mut self) -> Result<(), EmbeddedError> {
         let limit = self.cluster.settings().stop_timeout;
-        self.postmaster.signal(Signal::INT)?;
-        if timeout(limit, self.postmaster.exited()).await.is_err() {
-            warn!("PostgreSQL did not stop within {limit:?} and is shut down immediately");
-            self.postmaster.signal(Signal::QUIT)?;
-            if timeout(IMMEDIATE_STOP, self.postmaster.exited()).await.is_err() {
-                return Err(EmbeddedError::StillRunning { pid: self.pid() });
+        if let Some(postmaster) = &mut self.postmaster {
+            postmaster.signal(Signal::INT)?;
+            if timeout(limit, postmaster.exited()).await.is_err() {
+                warn!("PostgreSQL did not stop within {limit:?} and is shut down immediately");
+                postmaster.signal(Signal::QUIT)?;
+                if timeout(IMMEDIATE_STOP, postmaster.exited()).await.is_err() {
+                    let pid = postmaster.pid().as_raw_pid();
+                    return Err(EmbeddedError::StillRunning { pid });
+                }
             }
         }
         self.cluster.layout().leave_socket_dir();
@@ -194,15 +203,23 @@ impl Embedded {
         loop {
             let exit = tokio::select! {
                 biased;
-                exit = self.postmaster.exited() => exit,
+                exit = ended(&mut self.postmaster) => exit,
                 ready = self.cluster.ready(deadline) => return ready,
             };
-            if !self.postmaster.is_adopted() {
+            if !self.was_adopted() {
                 return Err(self.cluster.start_failure(exit));
             }
             // What was adopted was on its way out.
-            self.postmaster = self.cluster.adopt_or_spawn(deadline).await?;
+            self.postmaster = Some(self.cluster.adopt_or_spawn(deadline).await?);
         }
+    }
+}
+
+/// Resolves when there is a postmaster and it has ended. Cancel-safe.
+async fn ended(postmaster: &mut Option<Postmaster>) -> Exit {
+    match postmaster {
+        Some(postmaster) => postmaster.exited().await,
+        None => std::future::pending().await,
     }
 }
 

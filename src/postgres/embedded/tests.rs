@@ -134,7 +134,7 @@ async fn a_server_found_on_its_way_out_is_followed_by_a_new_one() {
     let sandbox = Sandbox::new();
     let leaving = sandbox.start().await;
     let pid = leaving.pid();
-    leaving.postmaster.signal(Signal::INT).unwrap();
+    leaving.postmaster.as_ref().unwrap().signal(Signal::INT).unwrap();
     let embedded = sandbox.start().await;
     assert_ne!(embedded.pid(), pid);
     assert_eq!(one(&embedded.url()).await, 1);
