@@ -126,6 +126,12 @@ impl OwnCluster {
     }
 }
 
+impl Drop for OwnCluster {
+    fn drop(&mut self) {
+        process::end_cluster(&self.data);
+    }
+}
+
 fn own_handle(file: &File) -> Result<File> {
     file.try_clone().context("share PostgreSQL's log")
 }

@@ -70,6 +70,8 @@ pub(crate) struct Means {
     pub(crate) disks: bool,
     /// There is a proxy in between.
     pub(crate) proxy: bool,
+    /// PostgreSQL is the server's own, and stops with it.
+    pub(crate) embedded: bool,
 }
 
 impl Fault {
@@ -123,11 +125,14 @@ impl Fault {
     }
 
     /// Whether `second` may be done while this one lasts.
-    fn may_be_joined_by(self, second: Self) -> bool {
+    fn may_be_joined_by(self, second: Self, embedded: bool) -> bool {
         // A frozen PostgreSQL cannot be stopped in time by a server that drains, and whether a
         // frozen server is to blame for a fault without effect cannot be told.
         let hopeless = self == Self::PostgresFreeze && second == Self::ServerTerm
-            || self == Self::LogDiskFull && second != Self::ServerFreeze;
+            || self == Self::LogDiskFull && second != Self::ServerFreeze
+            || self == Self::ServerTerm && embedded
+            // The system wakes a stopped process when its parent goes.
+            || self == Self::PostgresFreeze && second == Self::ServerKill && embedded;
         self.victim() != second.victim() && !second.needs_a_flush() && !hopeless
     }
 }
@@ -144,13 +149,14 @@ impl std::fmt::Display for Fault {
 pub(crate) struct Deck {
     possible: Vec<Fault>,
     left: Vec<Fault>,
+    embedded: bool,
 }
 
 impl Deck {
     /// Of the faults wanted, those that are possible.
     pub(crate) fn new(wanted: &[Fault], means: Means) -> Self {
         let possible = wanted.iter().copied().filter(|fault| fault.is_possible(means)).collect();
-        Self { possible, left: Vec::new() }
+        Self { possible, left: Vec::new(), embedded: means.embedded }
     }
 
     /// Which faults it has.
@@ -166,7 +172,7 @@ impl Deck {
         }
         let mut drawn: Vec<Fault> = self.left.pop().into_iter().collect();
         if let Some(first) = drawn.first().filter(|_| chance.coin()) {
-            let joining = |second: &&Fault| first.may_be_joined_by(**second);
+            let joining = |second: &&Fault| first.may_be_joined_by(**second, self.embedded);
             let seconds: Vec<Fault> = self.possible.iter().filter(joining).copied().collect();
             if !seconds.is_empty() {
                 drawn.push(seconds[chance.below(seconds.len())]);
@@ -180,7 +186,8 @@ impl Deck {
 mod tests {
     use super::*;
 
-    const ALL: Means = Means { processes: true, superuser: true, disks: true, proxy: true };
+    const ALL: Means =
+        Means { processes: true, superuser: true, disks: true, proxy: true, embedded: false };
 
     #[test]
     fn every_fault_comes_before_one_comes_again() {
@@ -206,7 +213,8 @@ mod tests {
 
     #[test]
     fn what_a_place_lacks_is_left_out() {
-        let nothing = Means { processes: false, superuser: false, disks: false, proxy: false };
+        let nothing =
+            Means { processes: false, superuser: false, disks: false, proxy: false, ..ALL };
         let deck = Deck::new(Fault::all(), nothing);
         assert!(deck.possible().iter().all(|fault| fault.victim() == Victim::Server));
         assert!(Deck::new(&[], ALL).draw(&mut Chance::new(1)).is_empty());

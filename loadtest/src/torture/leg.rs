@@ -84,13 +84,8 @@ impl<'a> Leg<'a> {
             wounds.push(scene.inflict(*fault).await?);
             sleep(hold).await;
         }
-        if scene.chance.coin() {
-            wounds.reverse();
-        }
         let evidence: Vec<String> = wounds.iter().map(|wound| wound.evidence.clone()).collect();
-        for wound in wounds {
-            scene.heal(wound).await?;
-        }
+        scene.heal_all(wounds).await?;
         let recovery = self.recovered().await?;
         for burst in self.pushes.drain(1..) {
             tally.retries += burst.leash().retries();

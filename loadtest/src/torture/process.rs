@@ -1,6 +1,7 @@
 //! Processes: signals, who works on a cluster, memory.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,6 +36,27 @@ pub(crate) fn of_cluster(data: &Path) -> Result<Vec<u32>> {
 pub(crate) fn postmaster(data: &Path) -> Option<u32> {
     let file = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
     file.lines().next()?.trim().parse().ok()
+}
+
+/// Ends everything that works on the cluster `data`, on the way out: what is frozen as well.
+pub(crate) fn end_cluster(data: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while let Ok(pids) = of_cluster(data)
+        && !pids.is_empty()
+        && Instant::now() < deadline
+    {
+        // The first one ends the others; those that have lost it are told themselves.
+        let first = postmaster(data).filter(|first| pids.contains(first));
+        for pid in pids {
+            let told = first.is_none_or(|first| first == pid);
+            let sent = signal(pid, Signal::CONT)
+                .and_then(|()| if told { signal(pid, Signal::QUIT) } else { Ok(()) });
+            if let Err(error) = sent {
+                eprintln!("loadtest: cannot end PostgreSQL: {error:#}");
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The state letter of a process (`T` is stopped); `None` when there is none.

@@ -154,33 +154,19 @@ impl World {
             superuser,
             disks: self.disks.is_some(),
             proxy: self.proxy.is_some(),
+            embedded: self.kind == Kind::Embedded,
         })
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        // The server is killed when its child is dropped; its PostgreSQL would outlive it.
-        let Ok(data) = self.postgres.data().map(Path::to_owned) else { return };
+        // The server would start its PostgreSQL again.
         if let Err(error) = self.server.signal_if_running(Signal::KILL) {
             eprintln!("loadtest: cannot end the server: {error:#}");
         }
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while let Ok(pids) = process::of_cluster(&data)
-            && !pids.is_empty()
-            && std::time::Instant::now() < deadline
-        {
-            let postmaster = process::postmaster(&data);
-            for pid in pids {
-                let sent = process::signal(pid, Signal::CONT).and_then(|()| {
-                    let ends = postmaster.is_none_or(|first| first == pid);
-                    if ends { process::signal(pid, Signal::QUIT) } else { Ok(()) }
-                });
-                if let Err(error) = sent {
-                    eprintln!("loadtest: cannot end PostgreSQL: {error:#}");
-                }
-            }
-            std::thread::sleep(Duration::from_millis(50));
+        if let (Runner::Server, Some(data)) = (&self.postgres.runner, &self.postgres.data) {
+            process::end_cluster(data);
         }
     }
 }

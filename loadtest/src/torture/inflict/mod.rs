@@ -20,7 +20,7 @@ use crate::torture::disk::Ballast;
 use crate::torture::fault::Fault;
 use crate::torture::postgres::POLL_INTERVAL;
 use crate::torture::push::Push;
-use crate::torture::world::World;
+use crate::torture::world::{Kind, World};
 
 /// How long a fault may take to show.
 const SHOW_LIMIT: Duration = Duration::from_secs(30);
@@ -78,6 +78,15 @@ impl Wound {
     fn new(evidence: impl Into<String>, cure: Cure) -> Self {
         Self { evidence: evidence.into(), cure }
     }
+
+    /// Its cure waits for PostgreSQL.
+    fn waits_for_postgres(&self) -> bool {
+        matches!(self.cure, Cure::StartPostgres | Cure::AllowWriting | Cure::FreeSpace(_))
+    }
+
+    fn starts_the_server(&self) -> bool {
+        matches!(self.cure, Cure::StartServer)
+    }
 }
 
 impl Scene<'_> {
@@ -108,8 +117,22 @@ impl Scene<'_> {
         wound.with_context(|| format!("inflict {fault}"))
     }
 
-    /// Takes it back.
-    pub(crate) async fn heal(&mut self, wound: Wound) -> Result<()> {
+    /// Takes them back, in any order that is possible.
+    pub(crate) async fn heal_all(&mut self, mut wounds: Vec<Wound>) -> Result<()> {
+        if self.chance.coin() {
+            wounds.reverse();
+        }
+        // Nobody but the server starts the PostgreSQL that is its own.
+        if self.world.kind == Kind::Embedded && wounds.iter().any(Wound::waits_for_postgres) {
+            wounds.sort_by_key(|wound| !wound.starts_the_server());
+        }
+        for wound in wounds {
+            self.heal(wound).await?;
+        }
+        Ok(())
+    }
+
+    async fn heal(&mut self, wound: Wound) -> Result<()> {
         match wound.cure {
             Cure::Nothing => Ok(()),
             Cure::StartServer => {
