@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::args::Format;
 use crate::fleet::Patience;
@@ -22,9 +22,52 @@ pub(crate) enum Choice {
     Both,
 }
 
+/// What is no series of rounds.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Other {
+    /// Push more than the server can take while its PostgreSQL hangs, and watch its memory.
+    Overload(OverloadArgs),
+}
+
+/// Flags of `loadtest torture overload`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OverloadArgs {
+    /// The noetl-metrics binary.
+    #[arg(long, value_name = "PATH", default_value = "target/release/noetl-metrics")]
+    pub(crate) server: PathBuf,
+    /// How long PostgreSQL hangs, in minutes.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) minutes: f64,
+    /// Series, ten a worker.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    pub(crate) series: u32,
+    /// Samples per second; absent: twice what is taken while PostgreSQL works, which is measured.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
+    pub(crate) rate: Option<u32>,
+    /// Connections of the fleet.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) connections: u32,
+    /// The log's budget in MiB; reports are refused with 429 once it is used up.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=1_000_000))]
+    pub(crate) budget_mib: u32,
+    /// The most memory that the server may have, in MiB.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) memory_mib: u64,
+    /// Directory for everything, removed when all is well; absent: the system's temporary one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Also write the results to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
 /// Flags of `loadtest torture`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct TortureArgs {
+    /// Another kind of torture.
+    #[command(subcommand)]
+    pub(crate) other: Option<Other>,
     /// The noetl-metrics binary.
     #[arg(long, value_name = "PATH", default_value = "target/release/noetl-metrics")]
     pub(crate) server: PathBuf,
@@ -56,6 +99,9 @@ pub(crate) struct TortureArgs {
     /// Seconds within which reports must be taken and flushed again after a fault.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub(crate) recovery_seconds: u64,
+    /// Milliseconds for which a fault lasts at most.
+    #[arg(long, default_value_t = 2_500, value_name = "MS", value_parser = clap::value_parser!(u64).range(400..=600_000))]
+    pub(crate) lasting_ms: u64,
     /// Directory for everything, removed when all is well; absent: the system's temporary one.
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,

@@ -35,6 +35,7 @@ pub(crate) struct Leg<'a> {
     burst: PlanRequest,
     patience: Patience,
     recovery_limit: Duration,
+    lasting_ms: u64,
 }
 
 impl<'a> Leg<'a> {
@@ -55,6 +56,7 @@ impl<'a> Leg<'a> {
             burst: args.burst(),
             patience,
             recovery_limit: Duration::from_secs(args.recovery_seconds),
+            lasting_ms: args.lasting_ms,
         })
     }
 
@@ -70,8 +72,8 @@ impl<'a> Leg<'a> {
     pub(crate) async fn round(&mut self, faults: &[Fault], tally: &mut Tally) -> Result<String> {
         self.world.server.require_alive()?;
         self.watch.begin();
-        sleep(self.chance.millis(0..1_000)).await;
-        let hold = self.chance.millis(300..2_500) / faults.len() as u32;
+        sleep(self.chance.millis(0..self.lasting_ms / 2)).await;
+        let hold = self.chance.millis(300..self.lasting_ms) / faults.len() as u32;
         let mut scene = Scene {
             world: self.world,
             chance: self.chance,

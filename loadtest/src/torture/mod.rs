@@ -12,6 +12,7 @@ mod disk;
 mod fault;
 mod inflict;
 mod leg;
+mod overload;
 mod postgres;
 mod process;
 mod proxy;
@@ -35,13 +36,14 @@ use tally::Tally;
 use world::Kind;
 
 use crate::report::write_json;
-use crate::torture::args::Choice;
+use crate::torture::args::{Choice, Other};
 
 /// `loadtest torture`: true when nothing was lost or doubled and the server always recovered.
 pub(crate) async fn torture(args: &TortureArgs) -> Result<bool> {
-    let parent = args.work_dir.clone().unwrap_or_else(std::env::temp_dir);
-    let dir = parent.join(format!("noetl-torture-{}", std::process::id()));
-    make(&dir)?;
+    if let Some(Other::Overload(args)) = &args.other {
+        return overload::overload(args).await;
+    }
+    let dir = make_dir(args.work_dir.as_deref())?;
     let mut tally = Tally { seed: args.seed, ..Tally::default() };
     let began = Instant::now();
     let mut stages = Vec::new();
@@ -97,9 +99,12 @@ async fn rounds(
     Ok(())
 }
 
-/// A directory that PostgreSQL's user may pass through.
-fn make(dir: &PathBuf) -> Result<()> {
-    DirBuilder::new().mode(0o755).create(dir).with_context(|| format!("create {dir:?}"))?;
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("open {dir:?} to PostgreSQL's user"))
+/// A new directory that PostgreSQL's user may pass through.
+fn make_dir(parent: Option<&Path>) -> Result<PathBuf> {
+    let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+    let dir = parent.join(format!("noetl-torture-{}", std::process::id()));
+    DirBuilder::new().mode(0o755).create(&dir).with_context(|| format!("create {dir:?}"))?;
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("open {dir:?} to PostgreSQL's user"))?;
+    Ok(dir)
 }

@@ -80,6 +80,23 @@ impl Postgres {
         process::postmaster(self.data()?).context("PostgreSQL does not run")
     }
 
+    /// Stops all its processes, those included that are made meanwhile.
+    pub(crate) async fn freeze(&self) -> Result<Vec<u32>> {
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        process::signal(self.postmaster()?, Signal::STOP)?;
+        loop {
+            let pids = self.pids()?;
+            let runs = |pid: &&u32| process::state(**pid).is_some_and(|state| state != 'T');
+            let running: Vec<u32> = pids.iter().filter(runs).copied().collect();
+            if running.is_empty() && !pids.is_empty() {
+                return Ok(pids);
+            }
+            ensure!(Instant::now() < deadline, "PostgreSQL's processes are not all stopped");
+            running.iter().try_for_each(|pid| process::signal(*pid, Signal::STOP))?;
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
     /// Signals the postmaster and waits until that process has ended.
     pub(crate) async fn end_postmaster(&self, signal: Signal) -> Result<u32> {
         let pid = self.postmaster()?;

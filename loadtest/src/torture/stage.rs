@@ -17,6 +17,8 @@ use crate::verify::{Database, Exactness, Ledger};
 
 /// How long the server may take to stop, with its PostgreSQL, or to start undisturbed.
 const QUIET_LIMIT: Duration = Duration::from_secs(120);
+/// More than a round without PostgreSQL fills.
+const LOG_BUDGET_MIB: u32 = 256;
 /// How long the flush of what is left may take.
 const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 
@@ -36,7 +38,9 @@ impl Stage {
     pub(crate) async fn build(args: &TortureArgs, dir: &Path, kind: Kind) -> Result<Self> {
         let binary = std::path::absolute(&args.server).context("find the server's binary")?;
         let world = match (kind, &args.database_url) {
-            (Kind::Embedded, _) => World::embedded(&binary, &dir.join("embedded")).await,
+            (Kind::Embedded, _) => {
+                World::embedded(&binary, &dir.join("embedded"), LOG_BUDGET_MIB).await
+            }
             (Kind::Proxied, _) => World::proxied(&binary, &dir.join("proxied")).await,
             (Kind::Foreign, url) => {
                 let url = url.as_deref().context("--database-url is missing")?;

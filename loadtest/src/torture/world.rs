@@ -72,12 +72,16 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A server with an embedded PostgreSQL.
-    pub(crate) async fn embedded(binary: &Path, dir: &Path) -> Result<Self> {
+    /// A server with an embedded PostgreSQL, and with so much disk space for its log.
+    pub(crate) async fn embedded(binary: &Path, dir: &Path, budget_mib: u32) -> Result<Self> {
         std::fs::create_dir_all(dir).context("create the server's directory")?;
         let data_dir = dir.join("data");
-        let mut server =
-            Server::new(binary, flags(&data_dir, "4MiB", "256MiB"), None, dir.join("server.log"))?;
+        let mut server = Server::new(
+            binary,
+            flags(&data_dir, "4MiB", &format!("{budget_mib}MiB")),
+            None,
+            dir.join("server.log"),
+        )?;
         server.start(FIRST_START).await.with_context(|| server.last_words())?;
         let data = data_dir.join("postgres/data").canonicalize().context("find the cluster")?;
         let url = database_url(binary, &data_dir)?;

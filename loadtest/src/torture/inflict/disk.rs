@@ -47,7 +47,7 @@ impl Scene<'_> {
     /// While PostgreSQL hangs, no segment of the log is given back to be used again.
     pub(super) async fn fill_log_disk(&mut self) -> Result<Wound> {
         let ballast = self.disks()?.log.fill()?;
-        let pids = self.stop_processes().await?;
+        let pids = self.world.postgres.freeze().await?;
         let refused = |scene: &Self| -> u64 {
             scene.pushes.iter().map(|push| push.leash().answers().unavailable).sum()
         };

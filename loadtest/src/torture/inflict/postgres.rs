@@ -38,25 +38,9 @@ impl Scene<'_> {
         Ok(Wound::new(evidence, Cure::StartPostgres))
     }
 
-    /// Stops all processes, the postmaster first, so that it makes no new ones meanwhile.
     pub(super) async fn freeze_postgres(&mut self) -> Result<Wound> {
-        let pids = self.stop_processes().await?;
+        let pids = self.world.postgres.freeze().await?;
         let evidence = format!("{} processes of PostgreSQL are stopped", pids.len());
         Ok(Wound::new(evidence, Cure::Continue(pids)))
-    }
-
-    pub(super) async fn stop_processes(&mut self) -> Result<Vec<u32>> {
-        let first = self.world.postgres.postmaster()?;
-        process::signal(first, Signal::STOP)?;
-        self.until("every process of PostgreSQL is stopped", async |scene| {
-            let pids = scene.world.postgres.pids()?;
-            let runs = |pid: &&u32| process::state(**pid).is_some_and(|state| state != 'T');
-            let running: Vec<u32> = pids.iter().filter(runs).copied().collect();
-            for pid in &running {
-                process::signal(*pid, Signal::STOP)?;
-            }
-            Ok((running.is_empty() && !pids.is_empty()).then_some(pids))
-        })
-        .await
     }
 }
