@@ -81,6 +81,7 @@ impl Stage {
         let ledgers = leg.finish(tally).await.with_context(after)?;
         let exactness = self.compare(&ledgers).await.with_context(after)?;
         eprintln!("after round {last}: {exactness}");
+        self.exactness.add(&exactness);
         self.ledgers.extend(ledgers);
         self.stop().await.with_context(after)
     }

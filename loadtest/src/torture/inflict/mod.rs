@@ -126,6 +126,8 @@ impl Scene<'_> {
         if self.world.kind == Kind::Embedded && wounds.iter().any(Wound::waits_for_postgres) {
             wounds.sort_by_key(|wound| !wound.starts_the_server());
         }
+        // A frozen server takes nothing, however much space there is.
+        wounds.sort_by_key(|wound| matches!(wound.cure, Cure::FreeLogSpace(..)));
         for wound in wounds {
             self.heal(wound).await?;
         }
