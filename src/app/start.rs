@@ -117,11 +117,12 @@ impl Running {
         };
         if let Some(conn) = conn {
             telemetry.flush.postgres_up.set(1);
+            // The flush makes the partitions that it needs, as soon as that is possible.
             match timeout(database::PATIENCE, partitions.maintain()).await {
-                Ok(Err(error)) if !registered => return Err(error.into()),
                 Ok(Ok(())) => {}
-                // The flush makes the partitions that it needs, as soon as that is possible.
-                failed => tracing::warn!(?failed, "partitions could not be looked after"),
+                Ok(Err(error)) if !registered => return Err(error.into()),
+                Ok(Err(error)) => tracing::warn!(%error, "partitions could not be looked after"),
+                Err(_) => tracing::warn!("partitions could not be looked after in time"),
             }
             fill(conn, &memory.registry, settings, &*clock).await;
         }

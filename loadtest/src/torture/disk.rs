@@ -30,7 +30,11 @@ impl SmallDisk {
             .output()
             .context("run mount")?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "mount a tmpfs: {}", said.trim());
+        ensure!(
+            output.status.success(),
+            "mount a tmpfs: {}",
+            said.lines().next().unwrap_or_default()
+        );
         Ok(Self { path: path.to_owned(), kept: false })
     }
 

@@ -109,7 +109,7 @@ impl Fault {
         }
     }
 
-    /// It shows only while the server flushes, so nothing else may be broken when it begins.
+    /// It shows only while the server runs and flushes, so nothing else may be broken when it begins.
     fn needs_a_flush(self) -> bool {
         matches!(
             self,
@@ -121,6 +121,7 @@ impl Fault {
                 | Self::WalDiskFull
                 | Self::BackendKill
                 | Self::NoConnections
+                | Self::NetworkHalfClose
         )
     }
 

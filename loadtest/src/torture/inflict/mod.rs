@@ -84,8 +84,10 @@ impl Wound {
         matches!(self.cure, Cure::StartPostgres | Cure::AllowWriting | Cure::FreeSpace(_))
     }
 
-    fn starts_the_server(&self) -> bool {
-        matches!(self.cure, Cure::StartServer)
+    /// The server works again with its cure. (PostgreSQL's own processes may be meant as well; then
+    /// there is nothing else that waits for them.)
+    fn brings_the_server_back(&self) -> bool {
+        matches!(self.cure, Cure::StartServer | Cure::Continue(_))
     }
 }
 
@@ -124,7 +126,7 @@ impl Scene<'_> {
         }
         // Nobody but the server starts the PostgreSQL that is its own.
         if self.world.kind == Kind::Embedded && wounds.iter().any(Wound::waits_for_postgres) {
-            wounds.sort_by_key(|wound| !wound.starts_the_server());
+            wounds.sort_by_key(|wound| !wound.brings_the_server_back());
         }
         // A frozen server takes nothing, however much space there is.
         wounds.sort_by_key(|wound| matches!(wound.cure, Cure::FreeLogSpace(..)));

@@ -1,6 +1,8 @@
 //! Faults of the network between the server and PostgreSQL.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use super::{Cure, Scene, Wound};
 use crate::torture::fault::Fault;
@@ -48,6 +50,11 @@ impl Scene<'_> {
             Fault::NetworkCut => {
                 proxy.set(Traffic::Refuse);
                 proxy.cut();
+                // The server may not run at the moment: one of ours meets the same.
+                let mut probe =
+                    TcpStream::connect(proxy.address()).await.context("reach the proxy")?;
+                let met = probe.read(&mut [0]).await;
+                ensure!(!matches!(met, Ok(1..)), "the proxy lets a connection through");
                 let broken = self.until("connections are cut", is_broken).await?;
                 format!("{broken} connections were cut or refused")
             }
