@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use noetl_metrics::app::quarantine::Outcome;
 use noetl_metrics::app::{self, log, quarantine};
-use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database};
+use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database, PartitionsAction};
 use noetl_metrics::postgres::embedded;
 
 fn main() -> ExitCode {
@@ -41,6 +42,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&url);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Partitions(config, action) => partitions(&config, action),
         Command::Quarantine { data_dir, database, partition_interval, action } => {
             let url = match database {
                 Database::External(url) => url.as_str().to_owned(),
@@ -61,6 +63,21 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             })
         }
     }
+}
+
+fn partitions(config: &Config, action: PartitionsAction) -> anyhow::Result<ExitCode> {
+    let settings = config.settings();
+    let url = match &settings.database_url {
+        Database::External(url) => url.as_str().to_owned(),
+        Database::Embedded => embedded::url_of(&settings.data_dir)?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut out = io::stdout();
+    let work = app::partitions::run(&url, settings, action, &mut out);
+    Ok(match runtime.block_on(work)? {
+        Outcome::Done => ExitCode::SUCCESS,
+        Outcome::Left => ExitCode::FAILURE,
+    })
 }
 
 fn serve(config: &Config) -> anyhow::Result<ExitCode> {

@@ -11,6 +11,7 @@ pub mod log;
 mod logging;
 mod open_files;
 mod own_row;
+pub mod partitions;
 pub mod quarantine;
 mod start;
 
@@ -26,7 +27,6 @@ use crate::config::Settings;
 
 use crate::flush::FlushError;
 use crate::http::BindError;
-use crate::jobs::UpkeepError;
 use crate::log::{IdentityError, LogFailed, OpenError};
 use crate::postgres::connect::{ConnectError, InvalidDatabaseUrl};
 use crate::postgres::embedded::EmbeddedError;
@@ -83,9 +83,6 @@ pub enum AppError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] OpenError),
-    /// The partitions could not be made.
-    #[error(transparent)]
-    Partitions(#[from] UpkeepError),
     /// The flush cannot go on; what was acknowledged is in the log.
     #[error(transparent)]
     Flush(#[from] FlushError),

@@ -16,7 +16,7 @@ use crate::exposition::{Page, PageSettings};
 use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
 use crate::http::{Api, ApiParts, ApiSettings, ConnectionTimes, Server, ServerSettings};
 use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
-use crate::jobs::{MemoryUpkeep, PartitionUpkeep, RuntimeUpkeep};
+use crate::jobs::{Maintenance, MaintenanceSettings, MemoryUpkeep, PartitionUpkeep, RuntimeUpkeep};
 use crate::log::{Disk, Identity, Log, LogSettings, Progress, RealDisk};
 use crate::model::NodeNumber;
 use crate::postgres::connect;
@@ -64,6 +64,8 @@ struct Memory {
     registry: Arc<Registry>,
     keys: Arc<KeyMemory>,
     window: Arc<PartitionWindow>,
+    /// Looks after what the window knows.
+    partitions: Arc<Maintenance>,
     outlines: Arc<Outlines>,
 }
 
@@ -92,6 +94,10 @@ impl Running {
         let node = identity.node().ok_or(AppError::Interrupted)?;
         let group_ids = GroupIds::new(node, identity.take_group_block(&*disk)?)
             .with_groups_closed_below(identity.groups_closed_below());
+        let window = Arc::new(PartitionWindow::new(
+            settings.partition_interval,
+            settings.past_partitions_max as usize,
+        ));
         let memory = Memory {
             registry: Arc::new(Registry::new(
                 RegistrySettings {
@@ -101,28 +107,23 @@ impl Running {
                 group_ids,
             )),
             keys: Arc::default(),
-            window: Arc::new(PartitionWindow::new(
-                settings.partition_interval,
-                settings.past_partitions_max as usize,
+            partitions: Arc::new(Maintenance::new(
+                database.options.clone(),
+                maintenance_settings(settings),
+                Arc::clone(&window),
+                Arc::clone(&clock),
+                Arc::clone(&telemetry),
             )),
+            window,
             outlines: Arc::default(),
-        };
-        let partitions = PartitionUpkeep {
-            options: database.options.clone(),
-            interval: settings.partition_interval,
-            ahead: settings.partitions_ahead,
-            window: Arc::clone(&memory.window),
-            clock: Arc::clone(&clock),
-            telemetry: Arc::clone(&telemetry),
         };
         if let Some(conn) = conn {
             telemetry.flush.postgres_up.set(1);
             // The flush makes the partitions that it needs, as soon as that is possible.
-            match timeout(database::PATIENCE, partitions.maintain()).await {
+            match timeout(database::PATIENCE, memory.partitions.prepare()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) if !registered => return Err(error.into()),
-                Ok(Err(error)) => tracing::warn!(%error, "partitions could not be looked after"),
-                Err(_) => tracing::warn!("partitions could not be looked after in time"),
+                Ok(Err(error)) => tracing::warn!(%error, "partitions could not be made"),
+                Err(_) => tracing::warn!("partitions could not be made in time"),
             }
             fill(conn, &memory.registry, settings, &*clock).await;
         }
@@ -159,6 +160,7 @@ impl Running {
             identity,
             disk,
         };
+        let partitions = PartitionUpkeep { maintenance: Arc::clone(&memory.partitions) };
         let jobs = vec![
             tokio::spawn(load.run()),
             tokio::spawn(partitions.run(stopped.clone())),
@@ -192,6 +194,15 @@ impl Running {
     /// One line for the person who started the server.
     pub(super) fn ready_line(&self) -> String {
         format!("noetl-metrics is ready on http://{}; database: {}", self.address, self.psql)
+    }
+}
+
+/// How the configuration wants the partitions.
+pub(super) fn maintenance_settings(settings: &Settings) -> MaintenanceSettings {
+    MaintenanceSettings {
+        interval: settings.partition_interval,
+        ahead: settings.partitions_ahead,
+        retention: settings.metrics_retention,
     }
 }
 
@@ -297,6 +308,7 @@ fn build_api(
         loader,
         clock,
         queries: Queries::new(pool, settings.query_timeout),
+        partitions: memory.partitions,
         progress: log.progress(),
         telemetry,
     };

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
 use super::error::ConfigErrors;
 use super::log_action::{self, LogAction};
+use super::partitions_action::{self, PartitionsAction};
 use super::resolve::{Config, Resolution};
 use super::settings::{SETTINGS, Setting};
 use super::types::Database;
@@ -45,6 +46,8 @@ pub enum Command {
         /// What to do.
         action: LogAction,
     },
+    /// Look after the partitions.
+    Partitions(Box<Config>, PartitionsAction),
 }
 
 /// What `quarantine` is to do.
@@ -131,6 +134,7 @@ impl Cli {
             let text = error.render().to_string();
             if error.use_stderr() { CliExit::Usage(text) } else { CliExit::Answered(text) }
         })?;
+        let top = matches.subcommand_name();
         let (name, matches) = innermost(&matches);
         let resolution = resolve(matches, &env);
         if name == "check" {
@@ -143,6 +147,10 @@ impl Cli {
             return Ok(Command::Log { config: Box::new(config), action });
         }
         match name {
+            _ if top == Some("partitions") => {
+                let action = PartitionsAction::read(name, matches);
+                Ok(Command::Partitions(Box::new(config), action))
+            }
             "serve" => Ok(Command::Serve(Box::new(config))),
             "database-url" => Ok(Command::DatabaseUrl {
                 data_dir: config.settings().data_dir.clone(),
@@ -218,6 +226,7 @@ fn command_line() -> clap::Command {
         )
         .subcommand(quarantine())
         .subcommand(log_action::command())
+        .subcommand(partitions_action::command())
 }
 
 fn quarantine() -> clap::Command {

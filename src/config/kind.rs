@@ -177,6 +177,20 @@ pub(super) const DURATION: Kind<Duration> = Kind::new(
     },
 );
 
+/// A length of time that something is kept, or for ever.
+pub(super) const RETENTION: Kind<Option<Duration>> = Kind::new(
+    "DURATION",
+    "a retention from 1h to 36500d; write it like 30d, or off to keep everything",
+    |text| match text {
+        "off" | "0" => Some(None),
+        text => {
+            let long = (DURATION.parse)(text)?;
+            let bounds = Duration::from_secs(3_600)..=Duration::from_secs(36_500 * 86_400);
+            bounds.contains(&long).then_some(Some(long))
+        }
+    },
+);
+
 /// A number of bytes. Bare numbers are bytes.
 pub(super) const fn bytes<T: TryFrom<u64>>() -> Kind<T> {
     Kind::new(

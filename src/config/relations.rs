@@ -71,6 +71,17 @@ pub(super) const RELATIONS: &[Relation] = &[
             settings.future_max.as_micros() <= ahead_us
         },
     },
+    Relation {
+        keys: &["metrics-retention", "partition-interval", "past-partitions-max"],
+        rule: "the partitions that are kept must be allowed to exist, or late samples are rejected",
+        holds: |settings| {
+            let interval_us = settings.partition_interval.micros().unsigned_abs();
+            let kept = settings
+                .metrics_retention
+                .map_or(0, |long| long.as_micros().div_ceil(u128::from(interval_us)));
+            kept <= u128::from(settings.past_partitions_max)
+        },
+    },
 ];
 
 #[cfg(test)]
@@ -116,6 +127,13 @@ mod tests {
         check(&[("batch-age-max", "16s")], &["batch-age-max"]);
         check(&[("partition-interval", "hour"), ("future-max", "7h")], &[]);
         check(&[("partition-interval", "hour"), ("future-max", "8h")], &["future-max"]);
+        check(&[("metrics-retention", "1000d")], &[]);
+        check(&[("metrics-retention", "1001d")], &["metrics-retention"]);
+        check(&[("metrics-retention", "off"), ("past-partitions-max", "0")], &[]);
+        check(
+            &[("metrics-retention", "42d"), ("partition-interval", "hour")],
+            &["metrics-retention"],
+        );
     }
 
     #[test]

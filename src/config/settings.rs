@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::kind::{
     ADDRESS, DATABASE, DIRECTORY, DIRECTORY_OR_AUTO, DURATION, INTERVAL, Kind, LOG_FORMAT,
-    LOG_LEVEL, NAME_OR_AUTO, SWITCH, THREADS_OR_AUTO, TIME_ZONE, URL, bytes, count,
+    LOG_LEVEL, NAME_OR_AUTO, RETENTION, SWITCH, THREADS_OR_AUTO, TIME_ZONE, URL, bytes, count,
 };
 use super::types::{Database, LogFormat};
 use crate::model::{Limits, PartitionInterval};
@@ -148,9 +148,12 @@ settings! {
         partition_interval: PartitionInterval = "partition-interval", "day", INTERVAL;
         /// Partitions that are made before their time comes.
         partitions_ahead: u32 = "partitions-ahead", "7", count().between("1", "1_000");
-        /// Partitions that old timestamps may have made. Samples that would need one more are
-        /// rejected, so that a wild clock cannot make thousands.
-        past_partitions_max: u32 = "past-partitions-max", "400", count().between("0", "100_000");
+        /// Partitions that may exist for the past. Samples that would need one more are rejected,
+        /// so that a wild clock cannot make thousands.
+        past_partitions_max: u32 = "past-partitions-max", "1_000", count().between("0", "100_000");
+        /// Time after its end for which a partition is kept, from 1h on; `off` or 0 keeps everything. Then
+        /// it is dropped with all its samples, unless something was written to it within a day.
+        metrics_retention: Option<Duration> = "metrics-retention", "30d", RETENTION;
         /// Time after which a query that has not finished is given up.
         query_timeout: Duration = "query-timeout", "30s", DURATION.between("100ms", "1h");
     }

@@ -6,7 +6,7 @@ use crate::log::Record;
 use crate::log::entry::{self, Entries, Entry, EntryError};
 use crate::model::component::InvalidComponent;
 use crate::model::{
-    ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, ReportId,
+    ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, ReportId, Timestamp,
 };
 use crate::postgres::copy::{CopyBuffer, RowHead};
 use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
@@ -35,6 +35,8 @@ pub struct Batch {
 pub struct PartitionRows<'a> {
     /// Where the partition's interval begins.
     pub start: PartitionStart,
+    /// Where it ends, exclusive.
+    pub end: Timestamp,
     /// The rows, ready for COPY.
     pub rows: &'a CopyBuffer,
 }
@@ -133,7 +135,11 @@ impl Batch {
 
     /// The rows by partition, in the order of time.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionRows<'_>> {
-        self.partitions.iter().map(|(start, rows)| PartitionRows { start: *start, rows })
+        self.partitions.iter().map(|(start, rows)| PartitionRows {
+            start: *start,
+            end: self.interval.end_of(*start),
+            rows,
+        })
     }
 
     /// Rows in the batch.

@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 
 use super::verdict::{content, temporary};
 use super::{Batch, SinkError};
-use crate::model::{PartitionInterval, PartitionStart};
+use crate::model::{PartitionInterval, PartitionStart, Timestamp};
 use crate::postgres::copy::CopyBuffer;
+use crate::postgres::partitions::late_writes;
 use crate::postgres::{definitions, partitions, report};
 
 /// The parent table: rows whose interval is covered by several partitions go through it.
@@ -45,21 +46,22 @@ impl Tables {
     ) -> Result<Copies<'a>, SinkError> {
         let mut copies = Vec::new();
         for partition in batch.partitions() {
-            copies.push((self.table(conn, partition.start).await?, partition.rows));
+            let table = self.table(conn, partition.start, partition.end).await?;
+            copies.push((table, partition.rows));
         }
         Ok(copies)
     }
 
-    /// The table for the rows of the interval that begins at `start`.
+    /// The table for the rows of the interval from `start` to `end`.
     async fn table(
         &mut self,
         conn: &mut PgConnection,
         start: PartitionStart,
+        end: Timestamp,
     ) -> Result<String, SinkError> {
         if let Some(table) = self.known.get(&start) {
             return Ok(table.clone());
         }
-        let end = self.interval.end_of(start);
         let first = partitions::ensure(conn, self.interval, start.timestamp()).await?;
         let mut covered = first.to;
         while covered < end {
@@ -89,6 +91,8 @@ pub(super) async fn write(
     for (table, rows) in copies {
         report::copy_rows(conn, table, rows.bytes()).await.map_err(content)?;
     }
+    let spans: Vec<_> = batch.partitions().map(|rows| (rows.start.timestamp(), rows.end)).collect();
+    late_writes::note(conn, &spans).await.map_err(temporary)?;
     let tables = copies.iter().map(|(table, _)| table.as_str());
     let partitions: Vec<&str> = tables.filter(|table| *table != PARENT).collect();
     match partitions::first_detached(conn, &partitions).await.map_err(temporary)? {

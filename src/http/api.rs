@@ -14,10 +14,11 @@ use super::body::BodyBudget;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
 use super::runtime::{self, Call};
-use super::{reading, report, scrape, service};
+use super::{partitions, reading, report, scrape, service};
 use crate::clock::Clock;
 use crate::exposition::Page;
 use crate::ingest::Ingest;
+use crate::jobs::Maintenance;
 use crate::log::Progress;
 use crate::query::Queries;
 use crate::registry::{ComponentLoader, Registry};
@@ -52,6 +53,8 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
     /// Answers queries.
     pub queries: Queries,
+    /// Looks after the partitions.
+    pub partitions: Arc<Maintenance>,
     /// How far the log is.
     pub progress: Arc<Progress>,
     /// Where requests are counted.
@@ -66,6 +69,8 @@ pub struct Api {
     pub(super) spread: Spread,
     /// Turns for pages of some components.
     pub(super) chosen_pages: Semaphore,
+    /// Bounds what administrators may have done at once, each on a connection of its own.
+    pub(super) administration: Semaphore,
     draining: AtomicBool,
 }
 
@@ -79,6 +84,7 @@ impl Api {
             bodies,
             spread: Spread::default(),
             chosen_pages: Semaphore::new(scrape::CHOSEN_PAGES_MAX),
+            administration: Semaphore::new(partitions::AT_ONCE_MAX),
             draining: AtomicBool::new(false),
         }
     }
@@ -119,6 +125,14 @@ impl Api {
             path if path.starts_with("/api/runtime/") || path.starts_with("/api/worker/") => {
                 self.route_runtime(request).await
             }
+            "/api/metrics/partitions" if get => (Route::Partitions, partitions::list(self).await),
+            "/api/metrics/partitions/create" if post => {
+                (Route::Partitions, partitions::create(self, &request).await)
+            }
+            "/api/metrics/cleanup" if post => (Route::Partitions, partitions::cleanup(self).await),
+            "/api/metrics/ttl/set" | "/api/metrics/ttl/extend-component" => {
+                (Route::Partitions, partitions::not_implemented())
+            }
             "/health" if get => (Route::Service, service::health()),
             "/ready" if get => (Route::Service, service::ready(self)),
             "/metrics" if get => (Route::Service, service::metrics(self)),
@@ -126,6 +140,10 @@ impl Api {
             "/api/metrics/query" => (Route::Query, wrong_method("GET")),
             "/api/metrics/prometheus" => (Route::Prometheus, wrong_method("GET")),
             "/api/metrics/components" => (Route::Components, wrong_method("GET")),
+            "/api/metrics/partitions" => (Route::Partitions, wrong_method("GET")),
+            "/api/metrics/partitions/create" | "/api/metrics/cleanup" => {
+                (Route::Partitions, wrong_method("POST"))
+            }
             "/health" | "/ready" | "/metrics" => (Route::Service, wrong_method("GET")),
             path => (Route::Other, not_found(path)),
         }

@@ -11,6 +11,7 @@ mod connection;
 mod head_timer;
 mod impatience;
 mod negotiation;
+mod partitions;
 mod reading;
 mod reply;
 mod reply_body;

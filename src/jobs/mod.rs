@@ -9,7 +9,10 @@ mod partitions;
 mod runtime;
 
 pub use memory::MemoryUpkeep;
-pub use partitions::{PartitionUpkeep, UpkeepError};
+pub use partitions::{
+    Cleanup, Created, Maintained, Maintenance, MaintenanceError, MaintenanceSettings,
+    PartitionUpkeep, partition_to_json,
+};
 pub use runtime::RuntimeUpkeep;
 
 use std::time::Duration;

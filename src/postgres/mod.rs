@@ -86,6 +86,7 @@ impl<T> Doing<T> for Result<T, sqlx::Error> {
 enum AdvisoryLock {
     NodeNumbers = 1,
     Partitions = 2,
+    Maintenance = 3,
 }
 
 impl AdvisoryLock {
@@ -100,6 +101,16 @@ impl AdvisoryLock {
             .await
             .doing("wait for another server's lock")?;
         Ok(())
+    }
+
+    /// Takes the lock until the end of the session, unless another session has it.
+    async fn try_hold(self, conn: &mut sqlx::PgConnection) -> Result<bool, StatementError> {
+        sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
+            .bind(Self::CLASS)
+            .bind(self as i32)
+            .fetch_one(conn)
+            .await
+            .doing("try to take a lock")
     }
 }
 

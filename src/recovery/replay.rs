@@ -138,7 +138,7 @@ impl<'a> Replay<'a> {
 
     fn row(&mut self, row: &entry::Row<'_>) {
         let head = row.head;
-        self.window.learn(head.timestamp, self.now);
+        self.window.promise(head.timestamp, self.now);
         self.replayed.samples += u64::from(head.present.count_ones());
         let Some(members) = self.groups.get(&head.group) else { return };
         let seen_s = head.received_at.seconds();

@@ -4,7 +4,7 @@
 //! make thousands that way, so their number is bounded, and past the bound a sample is
 //! rejected before it is acknowledged, never after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
 
@@ -19,8 +19,28 @@ const RECENT_INTERVALS: i64 = 2;
 pub struct PartitionWindow {
     interval: PartitionInterval,
     past_max: usize,
-    /// Past partitions that exist or were promised to an acknowledged sample.
-    past: Mutex<BTreeSet<PartitionStart>>,
+    past: Mutex<Past>,
+}
+
+/// What lies before the recent intervals.
+#[derive(Debug, Default)]
+struct Past {
+    /// The partitions that exist, as begin and end. They may be of another interval.
+    existing: BTreeMap<Timestamp, Timestamp>,
+    /// Intervals without a partition that were promised one by an acknowledged sample.
+    promised: BTreeSet<PartitionStart>,
+}
+
+impl Past {
+    /// The partition that covers `timestamp`.
+    fn existing(&self, timestamp: Timestamp) -> Option<AdmittedSpan> {
+        let (from, to) = self.existing.range(..=timestamp).next_back()?;
+        (timestamp < *to).then_some(AdmittedSpan { from: *from, to: *to })
+    }
+
+    fn len(&self) -> usize {
+        self.existing.len() + self.promised.len()
+    }
 }
 
 /// A span of time whose samples are all taken; saves the look-up for the next sample.
@@ -44,20 +64,41 @@ impl AdmittedSpan {
 impl PartitionWindow {
     /// A window that promises at most `past_max` past partitions.
     pub fn new(interval: PartitionInterval, past_max: usize) -> Self {
-        Self { interval, past_max, past: Mutex::new(BTreeSet::new()) }
+        Self { interval, past_max, past: Mutex::default() }
     }
 
-    /// Learns that the partition of `timestamp` exists, or was promised before a restart.
-    pub fn learn(&self, timestamp: Timestamp, now: Timestamp) {
+    /// Learns that a sample of that time was acknowledged before a restart.
+    pub fn promise(&self, timestamp: Timestamp, now: Timestamp) {
         let start = self.interval.start_of(timestamp);
-        if start < self.recent(now) {
-            self.past.lock().insert(start);
+        let mut past = self.past.lock();
+        if start < self.recent(now) && past.existing(timestamp).is_none() {
+            past.promised.insert(start);
         }
     }
 
-    /// Learns that the partition which begins at `timestamp` was dropped.
-    pub fn forget(&self, timestamp: Timestamp) {
-        self.past.lock().remove(&self.interval.start_of(timestamp));
+    /// Learns which partitions exist, each by its begin and end. Those that are gone make room.
+    pub fn learn(
+        &self,
+        partitions: impl IntoIterator<Item = (Timestamp, Timestamp)>,
+        now: Timestamp,
+    ) {
+        let recent = self.recent(now).timestamp();
+        let existing = partitions.into_iter().filter(|(from, _)| *from < recent).collect();
+        let mut past = self.past.lock();
+        let Past { promised, .. } =
+            std::mem::replace(&mut *past, Past { existing, promised: BTreeSet::new() });
+        // A promise is kept once partitions cover the whole of its interval.
+        past.promised = promised
+            .into_iter()
+            .filter(|start| {
+                let end = self.interval.end_of(*start);
+                let mut covered = start.timestamp();
+                while let Some(span) = past.existing(covered) {
+                    covered = span.to;
+                }
+                covered < end
+            })
+            .collect();
     }
 
     /// The admitted span around `timestamp`; `None` when its partition does not exist and no
@@ -69,12 +110,15 @@ impl PartitionWindow {
             return Some(AdmittedSpan { from: recent.timestamp(), to: Timestamp::MAX });
         }
         let mut past = self.past.lock();
-        if !past.contains(&start) {
+        if let Some(span) = past.existing(timestamp) {
+            return Some(span);
+        }
+        if !past.promised.contains(&start) {
             // Those that were recent once and have aged count too: they exist.
             if past.len() >= self.past_max {
                 return None;
             }
-            past.insert(start);
+            past.promised.insert(start);
         }
         Some(AdmittedSpan { from: start.timestamp(), to: self.interval.end_of(start) })
     }
@@ -99,6 +143,11 @@ mod tests {
         Timestamp::from_micros(number * DAY + 5).unwrap()
     }
 
+    fn existing(number: i64) -> (Timestamp, Timestamp) {
+        let at = |number: i64| Timestamp::from_micros(number * DAY).unwrap();
+        (at(number), at(number + 1))
+    }
+
     #[test]
     fn recent_days_are_free_and_past_days_are_bounded() {
         let window = PartitionWindow::new(PartitionInterval::Day, 2);
@@ -110,7 +159,9 @@ mod tests {
         assert!(window.admit(day(200), now).is_some());
         assert!(window.admit(day(300), now).is_none(), "a third past partition is one too many");
         assert!(window.admit(day(100), now).is_some(), "a promised one stays open");
-        window.forget(day(100));
+        window.learn([existing(100), existing(200)], now);
+        assert!(window.admit(day(300), now).is_none(), "a kept promise still counts, once");
+        window.learn([existing(200)], now);
         assert!(window.admit(day(300), now).is_some(), "a dropped one makes room");
     }
 
@@ -129,8 +180,32 @@ mod tests {
     #[test]
     fn existing_partitions_count_against_the_bound() {
         let window = PartitionWindow::new(PartitionInterval::Day, 1);
-        window.learn(day(100), day(20_000));
-        window.learn(day(20_000), day(20_000));
+        window.learn([existing(100), existing(20_000)], day(20_000));
         assert!(window.admit(day(101), day(20_000)).is_none());
+    }
+
+    #[test]
+    fn every_hour_of_an_existing_day_is_taken() {
+        let window = PartitionWindow::new(PartitionInterval::Hour, 1);
+        window.learn([existing(100)], day(20_000));
+        for hour in 0..24 {
+            let timestamp = day(100).offset_by(hour * PartitionInterval::Hour.micros());
+            let span = window.admit(timestamp, day(20_000)).unwrap();
+            assert!(span.contains(day(100)), "hour {hour}");
+        }
+        assert!(window.admit(day(101), day(20_000)).is_none());
+    }
+
+    #[test]
+    fn a_promise_is_kept_when_its_whole_interval_is_covered() {
+        let window = PartitionWindow::new(PartitionInterval::Day, 3);
+        let noon = existing(100).0.offset_by(DAY / 2);
+        window.promise(day(100), day(20_000));
+        window.learn([(noon, existing(100).1)], day(20_000));
+        assert_eq!(window.past.lock().promised.len(), 1, "the morning is missing");
+        window.learn([(existing(100).0, noon), (noon, existing(100).1)], day(20_000));
+        assert_eq!(window.past.lock().promised.len(), 0);
+        window.promise(noon, day(20_000));
+        assert_eq!(window.past.lock().len(), 2, "what exists needs no promise");
     }
 }

@@ -20,6 +20,8 @@ pub enum Route {
     Components,
     /// `/api/runtime/…`, `/api/worker/…`
     Runtime,
+    /// `/api/metrics/partitions`, `…/partitions/create`, `…/cleanup` and `…/ttl/…`
+    Partitions,
     /// `GET /health`, `/ready`, `/metrics`
     Service,
     /// Everything else.
@@ -27,12 +29,13 @@ pub enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Report,
         Self::Query,
         Self::Prometheus,
         Self::Components,
         Self::Runtime,
+        Self::Partitions,
         Self::Service,
         Self::Other,
     ];
@@ -44,6 +47,7 @@ impl Route {
             Self::Prometheus => "prometheus",
             Self::Components => "components",
             Self::Runtime => "runtime",
+            Self::Partitions => "partitions",
             Self::Service => "service",
             Self::Other => "other",
         }

@@ -28,6 +28,8 @@ pub struct Telemetry {
     pub runtime: RuntimeInstruments,
     /// The page for Prometheus.
     pub page: PageInstruments,
+    /// What it leads to.
+    pub partitions: PartitionInstruments,
     /// Requests.
     pub http: HttpInstruments,
 }
@@ -95,10 +97,21 @@ pub struct FlushInstruments {
     pub commit_seconds: Histogram,
     /// 1 when the last contact with PostgreSQL succeeded.
     pub postgres_up: IntGauge,
-    /// Partitions of `noetl.report` known to exist.
-    pub partitions: IntGauge,
-    /// Seconds from the last look on that have their partition already.
-    pub partition_ahead_seconds: IntGauge,
+}
+
+/// What is measured of the partitions of `noetl.report`.
+#[derive(Debug)]
+pub struct PartitionInstruments {
+    /// Those known to exist.
+    pub existing: IntGauge,
+    /// Seconds from now on that have their partition already.
+    pub ahead_seconds: IntGauge,
+    /// Those that this server made before their time or on request.
+    pub created: IntCounter,
+    /// Those that this server dropped.
+    pub dropped: IntCounter,
+    /// Runs of the maintenance that failed.
+    pub failures: IntCounter,
 }
 
 /// What is counted of the runtime registry.
@@ -184,10 +197,22 @@ impl Telemetry {
             ),
             postgres_up: make
                 .gauge("postgres_up", "1 when the last contact with PostgreSQL succeeded."),
-            partitions: make.gauge("partitions", "Partitions of noetl.report."),
-            partition_ahead_seconds: make.gauge(
+        };
+        let partitions = PartitionInstruments {
+            existing: make.gauge("partitions", "Partitions of noetl.report."),
+            ahead_seconds: make.gauge(
                 "partition_ahead_seconds",
-                "Seconds ahead that had their partition when this was last seen to.",
+                "Seconds from now on that have their partition already.",
+            ),
+            created: make.counter(
+                "partitions_created_total",
+                "Partitions made ahead of their time or on request.",
+            ),
+            dropped: make
+                .counter("partitions_dropped_total", "Partitions dropped after their retention."),
+            failures: make.counter(
+                "partition_failures_total",
+                "Runs that looked after the partitions and failed.",
             ),
         };
         let runtime = RuntimeInstruments {
@@ -219,7 +244,7 @@ impl Telemetry {
             &registry,
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         );
-        Self { registry, ingest, log, flush, runtime, page, http }
+        Self { registry, ingest, log, flush, partitions, runtime, page, http }
     }
 
     /// The instruments as Prometheus text 0.0.4.

@@ -111,6 +111,24 @@ fn the_commands_of_the_log_are_read() {
 }
 
 #[test]
+fn the_partitions_are_told_what_to_do() {
+    let check = |line: &str, expected: PartitionsAction| match parse(line, &[]) {
+        Ok(Command::Partitions(_, action)) => assert_eq!(action, expected, "{line}"),
+        other => panic!("{line}: {other:?}"),
+    };
+    check("partitions list", PartitionsAction::List(OutputForm::Text));
+    check("partitions list --json", PartitionsAction::List(OutputForm::Json));
+    check("partitions create", PartitionsAction::Create { days_ahead: 7 });
+    check("partitions create --days-ahead 30", PartitionsAction::Create { days_ahead: 30 });
+    check("partitions maintain --metrics-retention 7d", PartitionsAction::Maintain);
+    for line in ["", "drop", "create --days-ahead 367", "list --listen 127.0.0.1:1", "list x"] {
+        assert!(matches!(exit(&format!("partitions {line}")), CliExit::Usage(_)), "{line}");
+    }
+    let env = [("NOETL_METRICS_RETENTION", "soon")];
+    assert!(matches!(parse("partitions maintain", &env), Err(CliExit::Config(_))));
+}
+
+#[test]
 fn config_check_reports_values_and_mistakes() {
     let Ok(Command::ConfigCheck(report)) = parse("config check --labels-max 5", &[]) else {
         panic!("not understood")

@@ -22,6 +22,22 @@ fn durations() {
 }
 
 #[test]
+fn retentions() {
+    let check = |text: &str, want: Result<Option<u64>, ()>| {
+        let got = RETENTION.read(text).map(|kept| kept.map(|long| long.as_secs()));
+        assert_eq!(got.map_err(drop), want, "{text:?}");
+    };
+    check("30d", Ok(Some(30 * 86_400)));
+    check("1h", Ok(Some(3_600)));
+    check("36500d", Ok(Some(36_500 * 86_400)));
+    check("off", Ok(None));
+    check("0", Ok(None));
+    for wrong in ["", "59m", "30", "36501d", "never", "-1d", "0d"] {
+        check(wrong, Err(()));
+    }
+}
+
+#[test]
 fn byte_sizes() {
     let check = |text: &str, want: Option<u64>| {
         assert_eq!(bytes::<u64>().read(text).ok(), want, "{text:?}");

@@ -1,8 +1,9 @@
 //! Tests of [`super`] against a real PostgreSQL.
 
-use sqlx::Executor;
+use sqlx::{Connection, Executor};
 
 use super::*;
+use crate::model::PartitionInterval;
 use crate::postgres::test_cluster::{self, TestDatabase};
 
 const HOUR: i64 = 3_600_000_000;
@@ -28,10 +29,9 @@ async fn a_partition_is_made_once_and_found_again() {
     let day = PartitionInterval::Day;
     assert_eq!(partition_for(&mut conn, new_year(7)).await.unwrap(), None);
     let expected = partition("report_20240101", 0, 24);
-    let start = day.start_of(new_year(7));
-    let created = create(&mut conn, day, start).await.unwrap();
+    let created = create(&mut conn, day, new_year(7)).await.unwrap();
     assert_eq!(created, Creation::Created(expected.clone()));
-    let again = create(&mut conn, day, start).await.unwrap();
+    let again = create(&mut conn, day, new_year(7)).await.unwrap();
     assert_eq!(again, Creation::Existed(expected.clone()));
     assert_eq!(ensure(&mut conn, day, new_year(23)).await.unwrap(), expected);
     assert_eq!(partition_for(&mut conn, new_year(24)).await.unwrap(), None, "the end is exclusive");
@@ -81,7 +81,7 @@ async fn an_hour_within_an_existing_day_is_that_day() {
     let (_database, mut conn) = fixture().await;
     let day = ensure(&mut conn, PartitionInterval::Day, new_year(0)).await.unwrap();
     let hour = PartitionInterval::Hour;
-    let created = create(&mut conn, hour, hour.start_of(new_year(7))).await.unwrap();
+    let created = create(&mut conn, hour, new_year(7)).await.unwrap();
     assert_eq!(created, Creation::Existed(day));
     let next = ensure(&mut conn, hour, new_year(24)).await.unwrap();
     assert_eq!(next, partition("report_20240102_00", 24, 25));
@@ -139,7 +139,7 @@ async fn a_lock_that_is_not_granted_is_said_and_passes() {
     let mut holder = other.begin().await.unwrap();
     holder.execute("LOCK TABLE noetl.report IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let day = PartitionInterval::Day;
-    let error = create(&mut conn, day, day.start_of(new_year(0))).await.unwrap_err();
+    let error = create(&mut conn, day, new_year(0)).await.unwrap_err();
     assert!(matches!(error, PartitionError::Busy), "{error}");
     holder.rollback().await.unwrap();
     ensure(&mut conn, day, new_year(0)).await.unwrap();

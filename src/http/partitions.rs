@@ -1,0 +1,121 @@
+//! What an administrator does with partitions: list, make, drop.
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use serde_json::json;
+
+use super::api::Api;
+use super::reply::{self, Refusal, Reply};
+use crate::jobs::{MaintenanceError, partition_to_json};
+use crate::protocol::parameters;
+
+/// Requests of this kind that may be worked on at once.
+pub(super) const AT_ONCE_MAX: usize = 2;
+/// Days for which partitions are made when none are named.
+const DAYS_AHEAD: u32 = 7;
+/// The most that can be named.
+const DAYS_AHEAD_MAX: u32 = 366;
+
+/// `GET /api/metrics/partitions`
+pub(super) async fn list(api: &Api) -> Reply {
+    let Ok(_turn) = api.administration.try_acquire() else { return busy() };
+    match api.parts.partitions.list().await {
+        Ok(partitions) => {
+            let count = partitions.len();
+            let partitions: Vec<_> = partitions.iter().map(partition_to_json).collect();
+            reply::json(json!({"partitions": partitions, "count": count}).to_string())
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// `POST /api/metrics/partitions/create`
+pub(super) async fn create(api: &Api, request: &Request<Incoming>) -> Reply {
+    let days = match days_ahead(request.uri().query().unwrap_or_default()) {
+        Ok(days) => days,
+        Err(refusal) => return *refusal,
+    };
+    let Ok(_turn) = api.administration.try_acquire() else { return busy() };
+    match api.parts.partitions.create(days).await {
+        Ok(created) => {
+            let count = created.partitions.len();
+            reply::json(
+                json!({"status": "ok", "created_partitions": created.partitions,
+                       "created_count": count, "days_ahead": days,
+                       "message": created.message()})
+                .to_string(),
+            )
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn days_ahead(query: &str) -> Result<u32, Refusal> {
+    let bad =
+        |detail: &str| Box::new(reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail));
+    let mut days = None;
+    for (name, value) in parameters::pairs(query) {
+        if name != "days_ahead" {
+            return Err(bad("the only parameter here is days_ahead"));
+        }
+        let number = value.parse().ok().filter(|number| *number <= DAYS_AHEAD_MAX);
+        if number.is_none() || days.is_some() {
+            return Err(bad("days_ahead is a whole number from 0 to 366, given once"));
+        }
+        days = number;
+    }
+    Ok(days.unwrap_or(DAYS_AHEAD))
+}
+
+/// `POST /api/metrics/cleanup`
+pub(super) async fn cleanup(api: &Api) -> Reply {
+    let Ok(_turn) = api.administration.try_acquire() else { return busy() };
+    match api.parts.partitions.clean_up().await {
+        Ok(cleanup) => {
+            let count = cleanup.dropped.len();
+            let message = cleanup.message();
+            reply::json(
+                json!({"status": "ok", "dropped_partitions": cleanup.dropped,
+                       "dropped_count": count, "message": message})
+                .to_string(),
+            )
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Retention for single metrics or components, which is not there yet.
+pub(super) fn not_implemented() -> Reply {
+    reply::error(
+        StatusCode::NOT_IMPLEMENTED,
+        "not_implemented",
+        "a retention for single metrics or components does not exist yet; set metrics-retention \
+         for all",
+    )
+}
+
+fn busy() -> Reply {
+    reply::retry(
+        StatusCode::SERVICE_UNAVAILABLE,
+        2,
+        "partitions_busy",
+        "other requests about partitions are being worked on; try again",
+    )
+}
+
+fn failed(error: &MaintenanceError) -> Reply {
+    let detail = error.to_string();
+    tracing::warn!(%error, "a request about partitions failed");
+    match error {
+        MaintenanceError::Connect(_) => reply::retry(
+            StatusCode::SERVICE_UNAVAILABLE,
+            5,
+            "database_unavailable",
+            "PostgreSQL cannot be reached; reports are still taken",
+        ),
+        error if error.passes() => {
+            reply::retry(StatusCode::SERVICE_UNAVAILABLE, 5, "partitions_busy", &detail)
+        }
+        _ => reply::error(StatusCode::INTERNAL_SERVER_ERROR, "partitions_failed", &detail),
+    }
+}
