@@ -16,7 +16,10 @@ use crate::exposition::{Page, PageSettings};
 use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
 use crate::http::{Api, ApiParts, ApiSettings, ConnectionTimes, Server, ServerSettings};
 use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
-use crate::jobs::{Maintenance, MaintenanceSettings, MemoryUpkeep, PartitionUpkeep, RuntimeUpkeep};
+use crate::jobs::{
+    Maintenance, MaintenanceSettings, MemoryUpkeep, PartitionUpkeep, RuntimeUpkeep, SelfReport,
+    SelfReportRequests, SelfReporter,
+};
 use crate::log::{Disk, Identity, Log, LogSettings, Progress, RealDisk};
 use crate::model::NodeNumber;
 use crate::postgres::connect;
@@ -140,13 +143,12 @@ impl Running {
             requests,
         );
         let flush = spawn_flush(settings, &database, &identity, node, &log, &memory, &telemetry);
-        let own = own_row::key(settings);
         let runtime = RuntimeUpkeep {
             options: database.options.clone(),
             registry: Arc::clone(&memory.registry),
             clock: Arc::clone(&clock),
             telemetry: Arc::clone(&telemetry),
-            own,
+            own: own_row::key(settings),
             details: own_row::details(settings),
             sweep_interval: settings.runtime_sweep_interval,
             offline_after: settings.runtime_offline_seconds,
@@ -161,13 +163,15 @@ impl Running {
             disk,
         };
         let partitions = PartitionUpkeep { maintenance: Arc::clone(&memory.partitions) };
+        let runtime = tokio::spawn(runtime.run(stopped.clone()));
+        let (api, self_report, self_report_requests) =
+            build_api(settings, &database, loader, memory, &log, clock, telemetry);
         let jobs = vec![
             tokio::spawn(load.run()),
             tokio::spawn(partitions.run(stopped.clone())),
             tokio::spawn(upkeep.run(stopped.clone())),
+            tokio::spawn(self_report.run(self_report_requests, stopped.clone())),
         ];
-        let runtime = tokio::spawn(runtime.run(stopped.clone()));
-        let api = build_api(settings, &database, loader, memory, &log, clock, telemetry);
         let address = server.address();
         let server = tokio::spawn(server.run(Arc::clone(&api), stopped, settings.drain_timeout));
         let postgres = database.embedded.map(|embedded| {
@@ -276,7 +280,7 @@ fn build_api(
     log: &Log,
     clock: Arc<dyn Clock>,
     telemetry: Arc<Telemetry>,
-) -> Arc<Api> {
+) -> (Arc<Api>, SelfReport, SelfReportRequests) {
     let time_zone = settings.time_zone.clone().unwrap_or_else(TimeZone::system);
     let stale_after_s = u32::try_from(settings.stale_after.as_secs()).unwrap_or(u32::MAX);
     let registry = Arc::clone(&memory.registry);
@@ -300,9 +304,26 @@ fn build_api(
         clock: Arc::clone(&clock),
         telemetry: Arc::clone(&telemetry),
     };
+    let ingest = Arc::new(Ingest::new(ingest_parts, ingest_settings));
+    let own = own_row::key(settings);
+    let reports_as = settings.worker_pool_name.as_deref().unwrap_or(own.name());
+    let offline_after_s = settings.runtime_offline_seconds.as_secs();
+    let self_report = SelfReport {
+        ingest: Arc::clone(&ingest),
+        registry: Arc::clone(&registry),
+        clock: Arc::clone(&clock),
+        telemetry: Arc::clone(&telemetry),
+        component_name: reports_as.into(),
+        own,
+        hostname: own_row::host_name().unwrap_or_default().into(),
+        interval: settings.server_metrics_interval,
+        offline_after_s: u32::try_from(offline_after_s).unwrap_or(u32::MAX),
+    };
+    let (self_reporter, self_report_requests) = SelfReporter::new();
     let pool = connect::query_pool(&database.options, QUERY_CONNECTIONS, settings.query_timeout);
     let parts = ApiParts {
-        ingest: Ingest::new(ingest_parts, ingest_settings),
+        ingest,
+        self_reporter,
         page: Arc::new(page),
         registry,
         loader,
@@ -319,5 +340,5 @@ fn build_api(
         query_timeout: settings.query_timeout,
         time_zone,
     };
-    Arc::new(Api::new(parts, api_settings))
+    (Arc::new(Api::new(parts, api_settings)), self_report, self_report_requests)
 }

@@ -18,7 +18,7 @@ use super::{partitions, reading, report, scrape, service};
 use crate::clock::Clock;
 use crate::exposition::Page;
 use crate::ingest::Ingest;
-use crate::jobs::Maintenance;
+use crate::jobs::{Maintenance, SelfReporter};
 use crate::log::Progress;
 use crate::query::Queries;
 use crate::registry::{ComponentLoader, Registry};
@@ -42,7 +42,9 @@ pub struct ApiSettings {
 /// What the handlers hand on to.
 pub struct ApiParts {
     /// Takes reports.
-    pub ingest: Ingest,
+    pub ingest: Arc<Ingest>,
+    /// Reports about the server.
+    pub self_reporter: SelfReporter,
     /// Renders the page.
     pub page: Arc<Page>,
     /// Knows the components.
@@ -115,6 +117,9 @@ impl Api {
         let get = request.method() == Method::GET || request.method() == Method::HEAD;
         match request.uri().path() {
             "/api/metrics/report" if post => (Route::Report, report::report(self, request).await),
+            "/api/metrics/self-report" if post => {
+                (Route::SelfReport, report::self_report(self, &request).await)
+            }
             "/api/metrics/query" if get => (Route::Query, reading::query(self, &request).await),
             "/api/metrics/prometheus" if get => {
                 (Route::Prometheus, scrape::prometheus(self, &request).await)
@@ -137,6 +142,7 @@ impl Api {
             "/ready" if get => (Route::Service, service::ready(self)),
             "/metrics" if get => (Route::Service, service::metrics(self)),
             "/api/metrics/report" => (Route::Report, wrong_method("POST")),
+            "/api/metrics/self-report" => (Route::SelfReport, wrong_method("POST")),
             "/api/metrics/query" => (Route::Query, wrong_method("GET")),
             "/api/metrics/prometheus" => (Route::Prometheus, wrong_method("GET")),
             "/api/metrics/components" => (Route::Components, wrong_method("GET")),

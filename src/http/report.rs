@@ -13,8 +13,9 @@ use super::body::{self, BodyError};
 use super::reply::{self, Refusal, Reply};
 use super::retry_after::retry_after_s;
 use crate::ingest::IngestError;
+use crate::jobs::{SelfReportError, SelfReported};
 use crate::log::AppendError;
-use crate::protocol::{Encoding, decompress};
+use crate::protocol::{Encoding, answer, decompress, parameters};
 use crate::registry::CLIENT_KEY_BYTES_MAX;
 
 /// Bodies from this size on are decompressed where blocking is allowed.
@@ -44,6 +45,44 @@ pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
         Ok(answer) => reply::json(answer),
         Err(refusal) => after_the_body(*refusal, &head.headers, body).await,
     }
+}
+
+/// `POST /api/metrics/self-report`
+pub(super) async fn self_report(api: &Api, request: &Request<Incoming>) -> Reply {
+    let name = match self_report_name(request.uri().query().unwrap_or_default()) {
+        Ok(name) => name,
+        Err(detail) => {
+            return reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail);
+        }
+    };
+    if let Err(refusal) = admit(api) {
+        return *refusal;
+    }
+    match api.parts.self_reporter.report(name).await {
+        Ok(reported) => {
+            let mut out = Vec::with_capacity(128);
+            let SelfReported { component_name, runtime_id, metrics } = &reported;
+            answer::write_self_reported(&mut out, component_name, *runtime_id, *metrics);
+            reply::json(out)
+        }
+        Err(SelfReportError::Ingest(error)) => *refused(api, error),
+        Err(error @ SelfReportError::Busy) => {
+            reply::retry(StatusCode::SERVICE_UNAVAILABLE, 1, "self_report_busy", &error.to_string())
+        }
+        Err(SelfReportError::Ended) => *stopping(),
+    }
+}
+
+fn self_report_name(query: &str) -> Result<Option<Box<str>>, &'static str> {
+    let mut name = None;
+    for (parameter, value) in parameters::pairs(query) {
+        if parameter != "component_name" || name.is_some() {
+            return Err("this call takes the parameter component_name only, once");
+        }
+        let encoded = "a parameter is not percent-encoded UTF-8; encode it";
+        name = Some(parameters::decode(value).ok_or(encoded)?);
+    }
+    Ok(name.filter(|name| !name.is_empty()).map(Into::into))
 }
 
 /// A refusal that its sender will read: the rest of the body is taken off the connection first,

@@ -1,5 +1,5 @@
-//! What the server does by the clock: partitions ahead, the runtime registry, letting go of
-//! what is idle.
+//! What the server does by the clock: partitions ahead, the runtime registry, reports of the
+//! server about itself, letting go of what is idle.
 //!
 //! Owns the timers. Guarantees that a run that fails is tried again at its next turn and holds
 //! up nobody. Refuses to know reports.
@@ -7,6 +7,7 @@
 mod memory;
 mod partitions;
 mod runtime;
+mod self_report;
 
 pub use memory::MemoryUpkeep;
 pub use partitions::{
@@ -14,6 +15,9 @@ pub use partitions::{
     PartitionUpkeep, partition_to_json,
 };
 pub use runtime::RuntimeUpkeep;
+pub use self_report::{
+    SelfReport, SelfReportError, SelfReportRequests, SelfReported, SelfReporter,
+};
 
 use std::time::Duration;
 

@@ -69,6 +69,17 @@ pub fn write_accepted_lines(out: &mut Vec<u8>, accepted: &AcceptedLines<'_>) {
     out.push(b'}');
 }
 
+/// Appends the answer to a call that had the server report about itself.
+pub fn write_self_reported(out: &mut Vec<u8>, name: &str, id: RuntimeId, metrics: usize) {
+    out.extend_from_slice(b"{\"status\":\"ok\",\"component_name\":");
+    write_string(out, name);
+    out.extend_from_slice(b",\"runtime_id\":");
+    write_integer(out, id.get());
+    out.extend_from_slice(b",\"metrics_reported\":");
+    write_integer(out, metrics);
+    out.push(b'}');
+}
+
 /// How many samples an answer of [`write_accepted`] said were taken: 0 for other bytes.
 pub fn read_inserted(answer: &[u8]) -> usize {
     let value: Option<serde_json::Value> = serde_json::from_slice(answer).ok();

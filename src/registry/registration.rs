@@ -374,11 +374,15 @@ impl Component {
         }
     }
 
-    /// Whether a component of the fleet was heard within `within_s` before `now_s` and did not
+    /// Whether the component was heard within `within_s` before `now_s` and did not
     /// take its leave.
     pub fn is_active(&self, now_s: u32, within_s: u32) -> bool {
-        now_s.saturating_sub(self.last_report_s()) <= within_s
-            && &*self.listed().status != STATUS_OFFLINE
+        let heard_s = self.last_report_s();
+        let left = |profile: &Profile| {
+            &*profile.status == STATUS_OFFLINE && heard_s <= profile.updated_at.seconds()
+        };
+        now_s.saturating_sub(heard_s) <= within_s
+            && !self.standing.lock().profile.as_deref().is_some_and(left)
     }
 }
 

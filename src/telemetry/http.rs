@@ -12,6 +12,8 @@ use super::must_register;
 pub enum Route {
     /// `POST /api/metrics/report`
     Report,
+    /// `POST /api/metrics/self-report`
+    SelfReport,
     /// `GET /api/metrics/query`
     Query,
     /// `GET /api/metrics/prometheus`
@@ -29,8 +31,9 @@ pub enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Report,
+        Self::SelfReport,
         Self::Query,
         Self::Prometheus,
         Self::Components,
@@ -43,6 +46,7 @@ impl Route {
     fn as_str(self) -> &'static str {
         match self {
             Self::Report => "report",
+            Self::SelfReport => "self_report",
             Self::Query => "query",
             Self::Prometheus => "prometheus",
             Self::Components => "components",

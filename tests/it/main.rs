@@ -33,6 +33,7 @@ mod query;
 mod read_log;
 mod report;
 mod runtime;
+mod self_report;
 mod slow_clients;
 mod start;
 

@@ -241,16 +241,17 @@ fn the_registry_answers_from_memory_while_the_database_is_away() {
     let unknown = client.delete_json(POOL_DEREGISTER, &json!({"name": "nobody"}));
     assert_eq!(unknown.error(503), "registry_unavailable");
     cluster.start_again();
-    let rows: Vec<(String, String, i64)> = until("the registry", || {
-        let rows = cluster.admin("registry").rows(
-            "SELECT name, status, runtime_id FROM noetl.runtime
-              WHERE component_type = 'worker_pool' ORDER BY name",
-        );
-        (rows.len() == 2).then_some(rows)
-    });
     let id = answer["runtime_id"].as_i64().unwrap();
-    assert_eq!((rows[0].0.as_str(), rows[0].1.as_str()), ("before", "offline"));
-    assert_eq!(rows[1], ("during".to_owned(), "ready".to_owned(), id));
+    let mut sql = cluster.admin("registry");
+    until("the registry", || {
+        let rows: Vec<(String, String, bool)> = sql.rows(&format!(
+            "SELECT name, status, runtime_id = {id} FROM noetl.runtime
+              WHERE component_type = 'worker_pool' ORDER BY name",
+        ));
+        let rows: Vec<_> =
+            rows.iter().map(|(n, s, same)| (n.as_str(), s.as_str(), *same)).collect();
+        (rows == [("before", "offline", false), ("during", "ready", true)]).then_some(())
+    });
     // What came before a crash is in PostgreSQL, and from there in memory.
     server.kill();
     server.start_again();

@@ -68,6 +68,8 @@ impl Launch {
         let mut command = command();
         // As variables, so that flags can override them.
         command.arg("serve").env("NOETL_LISTEN", "127.0.0.1:0").env("NOETL_DATA_DIR", &data_dir);
+        // The server's reports about itself are among its samples; only their own test wants them.
+        command.env("NOETL_SERVER_METRICS_INTERVAL", "0");
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
         }
