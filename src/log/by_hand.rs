@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use super::intake::Work;
 use super::memory_disk::MemoryDisk;
 use super::preparer::Preparer;
 use super::reader::Record;
-use super::record::Header;
+use super::record::{Header, verify};
 use super::segment::{RECORDS_START, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number};
 use super::writer::Writer;
 use super::{Exit, Log, LogSettings};
@@ -36,6 +37,8 @@ pub(crate) enum Turn {
 /// A log whose threads are given their turns.
 pub(crate) struct ByHand {
     pub(crate) log: Log,
+    /// Whether the preparer has looked once: before, there is what an earlier process left.
+    looked: AtomicBool,
     writer: Mutex<Option<WriterThread>>,
     preparer: Mutex<Option<PreparerThread>>,
 }
@@ -80,7 +83,13 @@ impl ByHand {
         };
         let preparer =
             PreparerThread { preparer, looks: true, pause: None, _exit: log.exit(false) };
-        Ok(Self { log, writer: Mutex::new(Some(writer)), preparer: Mutex::new(Some(preparer)) })
+        let looked = AtomicBool::new(false);
+        Ok(Self {
+            log,
+            looked,
+            writer: Mutex::new(Some(writer)),
+            preparer: Mutex::new(Some(preparer)),
+        })
     }
 
     /// The writer takes what is staged, or syncs what it took, or acknowledges what it synced.
@@ -126,7 +135,10 @@ impl ByHand {
             return Turn::Idle;
         }
         match preparer.keep_up_or_fail() {
-            Ok(after) => *pause = after,
+            Ok(after) => {
+                *pause = after;
+                self.looked.store(true, Ordering::SeqCst);
+            }
             Err(LogFailed(_)) => *thread = None,
         }
         Turn::Done
@@ -144,6 +156,11 @@ impl ByHand {
         {
             thread.looks = true;
         }
+    }
+
+    /// Whether the disk holds what this log has made or taken over, and nothing else.
+    pub(crate) fn has_looked(&self) -> bool {
+        self.looked.load(Ordering::SeqCst)
     }
 
     /// Takes nothing any more, see [`Log::close`].
@@ -167,30 +184,38 @@ pub(crate) fn newest_segment(disk: &MemoryDisk) -> u64 {
     disk.names().iter().filter_map(|name| segment_number(name)).max().unwrap_or(0)
 }
 
-/// The complete segments on the disk, each with the bytes that mean something.
-pub(crate) fn complete_segments(disk: &MemoryDisk) -> Vec<(u64, String, Range<usize>)> {
+/// The segments on the disk, each with the bytes of which the log can tell that they were synced:
+/// of the newest one those that a later record proves.
+pub(crate) fn synced_ranges(disk: &MemoryDisk) -> Vec<(u64, String, Range<usize>)> {
     let newest = newest_segment(disk);
     let names = disk.names().into_iter();
     let numbered = names.filter_map(|name| segment_number(&name).map(|number| (number, name)));
-    let complete = numbered.filter(|(number, _)| *number < newest);
-    complete
+    numbered
         .map(|(number, name)| {
-            let end = records_end(&disk.bytes(&name));
-            (number, name, 0..end)
+            let records = sound_records(&disk.bytes(&name));
+            let proven = records.last().map_or(0, |(header, _)| header.synced_before());
+            let counts = |header: &Header| number < newest || header.position.get() < proven;
+            let last = records.iter().rfind(|(header, _)| counts(header));
+            (number, name, 0..last.map_or(RECORDS_START as usize, |(_, end)| *end))
         })
         .collect()
 }
 
-/// Where the records of a sound segment end.
-fn records_end(bytes: &[u8]) -> usize {
+/// The sound records of a segment up to the first that is not, each with where it ends.
+fn sound_records(bytes: &[u8]) -> Vec<(Header, usize)> {
     let header = bytes.first_chunk::<SEGMENT_HEADER_BYTES>().expect("a segment has a header");
     let identity = SegmentHeader::decode(header).expect("the header is sound").identity;
-    let mut end = RECORDS_START as usize;
-    while let Some(header) = bytes.get(end..).and_then(Header::read) {
-        if header.segment != identity {
+    let mut records = Vec::new();
+    let mut at = RECORDS_START as usize;
+    while let Some(header) = bytes.get(at..).and_then(Header::read) {
+        let end = at + header.frame_bytes();
+        let sound = header.segment == identity
+            && bytes.get(at..end).is_some_and(|frame| verify(&header, frame).is_ok());
+        if !sound {
             break;
         }
-        end += header.frame_bytes();
+        records.push((header, end));
+        at = end;
     }
-    end
+    records
 }

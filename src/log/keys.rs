@@ -45,8 +45,8 @@ pub(super) struct KeyFiles {
     /// What they may take of the log's budget; the oldest go when they take more.
     bytes_max: u64,
     files: VecDeque<KeyFile>,
-    /// The latest time in the segment that went last. The log has no other clock; what an older
-    /// segment says is no time to go by, for the server's clock may have been set back since.
+    /// The last time in the segment that went last. The log has no other clock; what stands before
+    /// is no time to go by, for the server's clock may have been set back since.
     now: Timestamp,
 }
 
@@ -87,6 +87,9 @@ impl KeyFiles {
             let reading = OpenError::io(format!("read {}", keys_name(number)));
             kept.read(disk, number, visit).map_err(reading)?;
         }
+        // A crash may have come before the oldest were removed, or the budget was lowered. Nothing
+        // would remove them where they leave no room for a further segment.
+        kept.forget(disk).map_err(OpenError::io("remove old idempotency keys"))?;
         Ok(kept)
     }
 
@@ -127,10 +130,10 @@ impl KeyFiles {
             for entry in Entries::new(payload).map_while(Result::ok) {
                 match entry {
                     Entry::Key(key) => {
-                        self.now = self.now.max(key.received_at);
+                        self.now = key.received_at;
                         draft.push(&key)?;
                     }
-                    Entry::Row(row) => self.now = self.now.max(row.head.received_at),
+                    Entry::Row(row) => self.now = row.head.received_at,
                     Entry::Component(_) | Entry::Series(_) | Entry::Hole(_) => {}
                 }
             }

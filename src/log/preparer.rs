@@ -104,6 +104,7 @@ impl Preparer {
 
     /// Deletes what is flushed and fills up the spares.
     fn keep_up(&mut self) -> io::Result<()> {
+        self.take_inherited()?;
         while let Some(segment) = self.catalog.release(self.progress.flushed()) {
             self.keep_keys(&segment)?;
             self.retire(segment)?;
@@ -116,14 +117,25 @@ impl Preparer {
                 self.intake.set_shortage(Shortage::Budget);
                 return Ok(());
             }
-            let spare = match self.inherited.pop() {
-                Some(name) => self.inherit(name)?,
-                None => prepare(&*self.disk, self.settings.segment_bytes)?,
-            };
-            self.offer(spare);
+            self.offer(prepare(&*self.disk, self.settings.segment_bytes)?);
         }
+        Ok(())
+    }
+
+    /// Offers a spare that an earlier process left, where it fits, and removes the others before
+    /// anything else is made: nobody counts them.
+    fn take_inherited(&mut self) -> io::Result<()> {
+        let bytes = self.settings.segment_bytes;
         while let Some(name) = self.inherited.pop() {
-            self.disk.remove(&name)?;
+            let file = self.disk.open(&name)?;
+            if self.spares.count() < SPARES_KEPT
+                && file.bytes()? == bytes
+                && self.bytes() + bytes <= self.settings.budget_bytes
+            {
+                self.offer((name, file));
+            } else {
+                self.disk.remove(&name)?;
+            }
         }
         Ok(())
     }
@@ -181,17 +193,6 @@ impl Preparer {
                 self.disk.sync_dir()
             }
         }
-    }
-
-    /// A spare of an earlier process, filled again where its length is not the right one.
-    fn inherit(&self, name: String) -> io::Result<Spare> {
-        let file = self.disk.open(&name)?;
-        if file.bytes()? == self.settings.segment_bytes {
-            return Ok((name, file));
-        }
-        drop(file);
-        self.disk.remove(&name)?;
-        prepare(&*self.disk, self.settings.segment_bytes)
     }
 }
 

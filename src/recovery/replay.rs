@@ -70,6 +70,9 @@ impl<'a> Replay<'a> {
                 replay.note(&component, group, slot, entry);
             }
         }
+        for place in registry.take_further_places() {
+            replay.note(&place.component, place.group, place.slot, place.entry);
+        }
         replay
     }
 

@@ -9,11 +9,13 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 
-use super::component::{Component, ComponentState, Interned, Mark, SeriesBudget};
+use super::component::{Component, ComponentState, Interned, Mark, Placement, SeriesBudget};
 use super::groups::GroupIds;
 use super::registration::Unwritten;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
-use crate::model::{ComponentKey, LogPosition, RuntimeId, StoredComponent, StoredSeries};
+use crate::model::{
+    ComponentKey, GroupId, LogPosition, RuntimeId, Slot, StoredComponent, StoredSeries,
+};
 
 /// Power of two; so many that two connections seldom meet on one lock.
 const SHARDS: usize = 64;
@@ -25,6 +27,19 @@ pub struct RegistrySettings {
     pub series_max: usize,
     /// Components in memory; a further one is refused.
     pub components_max: usize,
+}
+
+/// A place of a series that goes on in another one: rows of the log may still be of this one.
+#[derive(Clone, Debug)]
+pub struct FurtherPlace {
+    /// The component of the series.
+    pub component: Arc<Component>,
+    /// The group.
+    pub group: GroupId,
+    /// The slot in it.
+    pub slot: Slot,
+    /// The entry of the series.
+    pub entry: usize,
 }
 
 /// All components in memory.
@@ -40,6 +55,8 @@ pub struct Registry {
     components: AtomicUsize,
     components_max: usize,
     group_ids: GroupIds,
+    /// Until the log is replayed.
+    further_places: Mutex<Option<Vec<FurtherPlace>>>,
     pub(super) unwritten: Unwritten,
 }
 
@@ -55,6 +72,7 @@ impl Registry {
             components: AtomicUsize::new(0),
             components_max: settings.components_max,
             group_ids,
+            further_places: Mutex::new(Some(Vec::new())),
             unwritten: Unwritten::default(),
         }
     }
@@ -194,12 +212,31 @@ impl Registry {
         series: &StoredSeries,
         now_s: u32,
     ) -> Option<usize> {
-        let (at, added) = component.lock().restore(series, &self.group_ids, now_s)?;
+        let (at, added, elsewhere) = {
+            let mut state = component.lock();
+            let (at, added) = state.restore(series, &self.group_ids, now_s)?;
+            let stored = Placement { group: series.group, slot: series.slot };
+            (at, added, state.placement(at) != stored)
+        };
+        if elsewhere && let Some(places) = &mut *self.further_places.lock() {
+            places.push(FurtherPlace {
+                component: Arc::clone(component),
+                group: series.group,
+                slot: series.slot,
+                entry: at,
+            });
+        }
         if added {
             self.budget.used.fetch_add(1, Ordering::Relaxed);
             self.mark_changed(component);
         }
         Some(at)
+    }
+
+    /// The places of series that stand in a further one, of all that was restored until now. Called
+    /// once, before the log is replayed: later ones are not remembered.
+    pub fn take_further_places(&self) -> Vec<FurtherPlace> {
+        self.further_places.lock().take().unwrap_or_default()
     }
 
     /// Takes over the id that PostgreSQL has for the component. The old one keeps leading to it.

@@ -18,7 +18,7 @@ mod series_table;
 mod window;
 
 pub use component::{Component, ComponentState, Interned, Mark, Placement};
-pub use directory::{Registry, RegistrySettings};
+pub use directory::{FurtherPlace, Registry, RegistrySettings};
 pub use groups::GroupIds;
 pub use keys::{BodyDigest, CLIENT_KEY_BYTES_MAX, KeyDigest, KeyMemory, KeyState};
 pub use lookup::{ComponentLoader, LoadOutcome, LoadRequest, LookupKey};

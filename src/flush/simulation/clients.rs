@@ -10,6 +10,9 @@ use crate::protocol::answer;
 pub(super) const COMPONENTS: u64 = 4;
 pub(super) const SERIES: usize = 5;
 
+/// Reports of a component that wait for an answer at most.
+const OUTSTANDING_MAX: usize = 6;
+
 /// A report as its client knows it.
 pub(super) struct Report {
     pub(super) component: usize,
@@ -21,6 +24,8 @@ pub(super) struct Report {
     pub(super) key: Option<String>,
     /// The reports that it shares a body with, as lines.
     pub(super) body: Range<usize>,
+    /// The clock went back so far that the server may not take it.
+    pub(super) from_the_future: bool,
     /// The database will refuse it.
     pub(super) poisoned: bool,
     pub(super) state: State,
@@ -91,6 +96,8 @@ impl Meaning {
 /// All clients.
 #[derive(Default)]
 pub(super) struct Clients {
+    /// All reports are of the same size, so that one can stand exactly where another one stood.
+    pub(super) alike: bool,
     pub(super) reports: Vec<Report>,
 }
 
@@ -107,13 +114,16 @@ impl Clients {
     /// Without a key, only the last values tell a repeat; so while a report without one waits,
     /// no other one of its component may change them.
     pub(super) fn compose(&mut self, luck: &mut Luck, occasion: &Occasion) {
-        let component = luck.below(COMPONENTS) as usize;
+        let component = if self.alike { 0 } else { luck.below(COMPONENTS) as usize };
         let outstanding = self.outstanding(component).count();
-        if self.outstanding(component).any(|report| report.key.is_none()) {
+        if outstanding >= OUTSTANDING_MAX
+            || self.outstanding(component).any(|report| report.key.is_none())
+        {
             return;
         }
         let serial = self.reports.len();
-        let mut series: Vec<usize> = (0..SERIES).filter(|_| luck.once_in(2)).collect();
+        let mut series: Vec<usize> =
+            (0..SERIES).filter(|_| self.alike || luck.once_in(2)).collect();
         if series.is_empty() {
             series.push(0);
         }
@@ -123,7 +133,8 @@ impl Clients {
         let age_us = if luck.once_in(8) { 86_400_000_000 } else { 0 };
         let timestamp = occasion.now - age_us;
         let document = document(component, &samples, timestamp);
-        let key = (outstanding > 0 || luck.once_in(2)).then(|| format!("key-{serial}"));
+        let key =
+            (self.alike || outstanding > 0 || luck.once_in(2)).then(|| format!("key-{serial}"));
         self.reports.push(Report {
             component,
             samples,
@@ -131,6 +142,7 @@ impl Clients {
             document,
             key,
             body: serial..serial + 1,
+            from_the_future: false,
             poisoned: luck.once_in(24),
             state: State::Waiting,
             may_be_stored: false,
@@ -221,6 +233,13 @@ impl Clients {
             {
                 report.state = State::GivenUp;
             }
+        }
+    }
+
+    /// The clock shows `now`, in microseconds since 1970.
+    pub(super) fn come_from_the_future(&mut self, now: i64) {
+        for report in &mut self.reports {
+            report.from_the_future |= report.timestamp > now + 600_000_000;
         }
     }
 

@@ -31,8 +31,10 @@ struct State {
     error_once_in: u64,
     /// No file can grow.
     full: bool,
-    /// Errors that were given so far, a full disk included.
-    errors: u64,
+    /// Errors of a broken disk that were given so far.
+    broken: u64,
+    /// Refusals of a full disk that were given so far.
+    refused: u64,
 }
 
 impl Mishaps {
@@ -43,7 +45,8 @@ impl Mishaps {
             ends_in: None,
             error_once_in: 0,
             full: false,
-            errors: 0,
+            broken: 0,
+            refused: 0,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -87,7 +90,13 @@ impl Mishaps {
 
     /// Whether any operation has failed.
     pub(super) fn happened(&self) -> bool {
-        self.state.lock().errors > 0
+        let state = self.state.lock();
+        state.broken + state.refused > 0
+    }
+
+    /// Whether any operation has failed for a worse reason than a full disk.
+    pub(super) fn broke(&self) -> bool {
+        self.state.lock().broken > 0
     }
 
     fn fate(&self, call: &Call<'_>) -> Fate {
@@ -148,11 +157,11 @@ impl State {
         let grows = call.grows || call.operation == Operation::Create;
         // Keys may be given up for a full disk, which is no matter of this world.
         if self.full && grows && call.name != "keys.new" {
-            self.errors += 1;
+            self.refused += 1;
             return Fate::Fails { error: io::ErrorKind::StorageFull.into(), done: false };
         }
         if changes && self.luck.once_in(self.error_once_in) {
-            self.errors += 1;
+            self.broken += 1;
             let done = self.luck.once_in(2);
             return Fate::Fails { error: io::Error::from_raw_os_error(EIO), done };
         }

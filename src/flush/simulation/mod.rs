@@ -16,12 +16,14 @@
 //! `server`, a new promise a check in `oracle` or `World::check_bounds`.
 
 mod clients;
+mod ends;
 mod events;
 mod following;
 mod luck;
 mod mishaps;
 mod oracle;
 mod process;
+mod rounds;
 mod server;
 mod story;
 mod task;

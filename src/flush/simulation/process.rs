@@ -205,14 +205,15 @@ impl Process {
         own.map(|attempt| attempt.reports.clone())
     }
 
-    /// Answers one request for a component, if there is one.
-    pub(super) fn load(&mut self, around: &Surroundings, luck: &mut Luck) {
-        let Ok(LoadRequest { key, reply }) = self.loads.try_recv() else { return };
+    /// Answers one request for a component; whether there was one.
+    pub(super) fn load(&mut self, around: &Surroundings, luck: &mut Luck) -> bool {
+        let Ok(LoadRequest { key, reply }) = self.loads.try_recv() else { return false };
         let outcome = self.look_up(&key, around, luck);
         self.story.tell(format_args!("load of {key:?}: {outcome:?}"));
         if reply.send(outcome).is_err() {
             self.story.tell(format_args!("nobody waited for it"));
         }
+        true
     }
 
     fn look_up(&self, key: &LookupKey, around: &Surroundings, luck: &mut Luck) -> LoadOutcome {

@@ -156,14 +156,37 @@ fn a_clock_that_was_set_back_has_no_new_key_forgotten() {
     let settings = LogSettings { budget_bytes: 40 * SEGMENT_BYTES, ..settings() };
     let telemetry = Arc::new(Telemetry::new());
     let log = Log::open(Arc::new(disk.clone()), settings, telemetry, &mut |_| {}).unwrap();
-    // In the first segment it is late, in those after it early.
-    for key in 0..6 {
-        append_flushed(&log, &keyed(key, 10_000));
-    }
-    for key in 6..30 {
+    // It is late, and early from then on.
+    let group = GroupId::new(NodeNumber::new(1).unwrap(), 0);
+    append_flushed(&log, &Payload::default().row(group, 10_000 * SECOND, &[1.0]));
+    for key in 0..30 {
         append_flushed(&log, &keyed(key, 1000 + i64::from(key)));
     }
     wait_released(&disk, 1);
     log.close().unwrap();
     assert_eq!(keys_after_crash(&disk), (0..30).collect::<Vec<_>>());
+}
+
+#[test]
+fn keys_that_leave_no_room_for_segments_go_at_the_start() {
+    let disk = MemoryDisk::default();
+    let open_with = |segments: u64| {
+        let settings = LogSettings { budget_bytes: segments * SEGMENT_BYTES, ..settings() };
+        let telemetry = Arc::new(Telemetry::new());
+        Log::open(Arc::new(disk.clone()), settings, telemetry, &mut |_| {}).unwrap()
+    };
+    let log = open_with(40);
+    for key in 0..30 {
+        append_flushed(&log, &keyed(key, 1000));
+    }
+    wait_released(&disk, 1);
+    log.close().unwrap();
+    assert!(!key_files(&disk).is_empty());
+    // Somebody lowered the budget to what the log needs at least.
+    let log = open_with(3);
+    assert_eq!(key_files(&disk), [""; 0]);
+    for key in 30..60 {
+        append_flushed(&log, &keyed(key, 1000));
+    }
+    log.close().unwrap();
 }

@@ -76,6 +76,18 @@ fn values_reach_series_that_only_postgres_defines() {
 }
 
 #[test]
+fn values_reach_series_that_stand_in_several_groups() {
+    let memory = Memory::new();
+    memory.registry.restore(&stored(&[(5, 0, "a"), (6, 0, "b"), (6, 1, "a")]), now().seconds());
+    memory.replay(&[
+        Payload::default().row(group(5), NOON, &[1.0]),
+        Payload::default().row(group(6), NOON + 1, &[2.0, 3.0]),
+    ]);
+    assert_eq!(memory.last(), [Some((1, 3.0)), Some((1, 2.0))]);
+    assert!(memory.registry.take_further_places().is_empty(), "they are wanted once");
+}
+
+#[test]
 fn a_group_goes_on_only_when_all_of_it_is_known() {
     let check = |in_postgres: Option<&[(u64, u8, &str)]>, logged: &[(u64, u8)], expected| {
         let memory = Memory::new();
