@@ -286,7 +286,7 @@ fn build_api(
         ingest: Ingest::new(ingest_parts, ingest_settings),
         page: Arc::new(page),
         registry,
-        queries: Queries::new(pool, settings.query_timeout),
+        queries: Arc::new(Queries::new(pool, settings.query_timeout)),
         progress: log.progress(),
         telemetry,
     };

@@ -45,7 +45,7 @@ pub struct ApiParts {
     /// Knows the components.
     pub registry: Arc<Registry>,
     /// Answers queries.
-    pub queries: Queries,
+    pub queries: Arc<Queries>,
     /// How far the log is.
     pub progress: Arc<Progress>,
     /// Where requests are counted.

@@ -4,3 +4,4 @@ mod faults;
 mod filters;
 mod fixture;
 mod paging;
+mod streaming;
