@@ -328,7 +328,7 @@ fn build_api(
         registry,
         loader,
         clock,
-        queries: Queries::new(pool, settings.query_timeout),
+        queries: Arc::new(Queries::new(pool, settings.query_timeout)),
         partitions: memory.partitions,
         progress: log.progress(),
         telemetry,

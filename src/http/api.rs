@@ -54,7 +54,7 @@ pub struct ApiParts {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Answers queries.
-    pub queries: Queries,
+    pub queries: Arc<Queries>,
     /// Looks after the partitions.
     pub partitions: Arc<Maintenance>,
     /// How far the log is.

@@ -1,12 +1,12 @@
 //! The bodies of answers: in one piece, in the pieces in which they are kept, or made as they are
 //! taken.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::Stream;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::exposition::PageText;
@@ -18,7 +18,17 @@ enum Source {
     Whole(Bytes),
     Parts { parts: Arc<[Bytes]>, next: usize, left: u64 },
     Text(Box<PageText>),
+    Stream { stream: Pin<Box<dyn Stream<Item = Result<Bytes, Broken>> + Send>>, rest: Bytes },
 }
+
+/// Bytes of a frame at most. A frame that is taken shows that the client still reads.
+const FRAME_BYTES_MAX: usize = 64 << 10;
+
+/// The rest of a body cannot be made. The connection ends, so that the client sees that it has
+/// not got all.
+#[derive(Debug, thiserror::Error)]
+#[error("the rest of an answer could not be made: {0}")]
+pub(super) struct Broken(pub(super) String);
 
 impl ReplyBody {
     pub(super) fn whole(body: impl Into<Bytes>) -> Self {
@@ -33,16 +43,23 @@ impl ReplyBody {
     pub(super) fn text(text: PageText) -> Self {
         Self(Source::Text(Box::new(text)))
     }
+
+    /// What `stream` yields, asked for as it is taken.
+    pub(super) fn stream(
+        stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static,
+    ) -> Self {
+        Self(Source::Stream { stream: Box::pin(stream), rest: Bytes::new() })
+    }
 }
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let next = match &mut self.0 {
             Source::Whole(bytes) if bytes.is_empty() => None,
             Source::Whole(bytes) => Some(std::mem::take(bytes)),
@@ -53,6 +70,19 @@ impl Body for ReplyBody {
                 part
             }
             Source::Text(text) => text.next(),
+            Source::Stream { stream, rest } => {
+                while rest.is_empty() {
+                    match ready!(stream.as_mut().poll_next(cx)) {
+                        Some(Ok(bytes)) => *rest = bytes,
+                        Some(Err(broken)) => {
+                            tracing::warn!(error = %broken, "an answer breaks off");
+                            return Poll::Ready(Some(Err(broken)));
+                        }
+                        None => return Poll::Ready(None),
+                    }
+                }
+                Some(rest.split_to(rest.len().min(FRAME_BYTES_MAX)))
+            }
         };
         Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -66,6 +96,7 @@ impl Body for ReplyBody {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Parts { left, .. } => SizeHint::with_exact(*left),
             Source::Text(text) => SizeHint::with_exact(text.bytes_left()),
+            Source::Stream { .. } => SizeHint::default(),
         }
     }
 }

@@ -22,6 +22,12 @@ pub enum QueryError {
         /// How many there are.
         connections: usize,
     },
+    /// As many streams as may run at once are running.
+    #[error("{streams} streams are being sent, which is the limit; try again later")]
+    StreamsBusy {
+        /// How many may.
+        streams: usize,
+    },
     /// It took too long.
     #[error(
         "the query took longer than it may; name a component or metric, or narrow start_time \
@@ -40,7 +46,7 @@ impl QueryError {
     /// The stable code of the answer's field `error`.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Busy { .. } => "queries_busy",
+            Self::Busy { .. } | Self::StreamsBusy { .. } => "queries_busy",
             Self::TimedOut => "query_timed_out",
             Self::Unavailable(_) => "database_unavailable",
             Self::Failed(_) => "query_failed",

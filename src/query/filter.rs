@@ -8,7 +8,7 @@
 //! | `labels` | a JSON object of labels that the series must have |
 //! | `start_time`, `end_time` | the sample's time, both ends included; every form that a report may use |
 //! | `order` | `desc` (newest first, the default) or `asc` |
-//! | `limit` | samples per page, 1 to 10000, 1000 by default |
+//! | `limit` | samples per page, 1 to 10000, 1000 by default; a stream has no limit by default |
 //! | `cursor` | `next_cursor` of the page before |
 //! | `consistency` | `acknowledged` (the default) or `eventual` |
 //!
@@ -43,7 +43,7 @@ pub struct Filter {
     pub(super) start: Option<Timestamp>,
     pub(super) end: Option<Timestamp>,
     pub(super) order: Order,
-    pub(super) limit: usize,
+    pub(super) limit: Option<usize>,
     pub(super) cursor: Option<Cursor>,
     consistency: Consistency,
 }
@@ -148,7 +148,7 @@ impl Filter {
             start: read("start_time", start, moment)?,
             end: read("end_time", end, moment)?,
             order: read("order", order, value::order_of)?.unwrap_or_default(),
-            limit: read("limit", limit, value::limit_of)?.unwrap_or(LIMIT_DEFAULT),
+            limit: read("limit", limit, value::limit_of)?,
             cursor: read("cursor", cursor, value::cursor_of)?,
             consistency: read("consistency", consistency, value::consistency_of)?
                 .unwrap_or_default(),
@@ -167,7 +167,7 @@ impl Filter {
 
     /// Samples of one page.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.unwrap_or(LIMIT_DEFAULT)
     }
 
     /// The timestamps that can still be in the answer, behind the cursor.

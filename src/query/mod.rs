@@ -7,7 +7,7 @@
 //! to know HTTP, the log and what is not flushed yet: a caller who wants acknowledged samples
 //! to be visible waits for the flush first (see [`Consistency`]).
 //!
-//! Reading in the path's order: [`filter`], `range`, `statement`, [`run`], `page`.
+//! Reading in the path's order: [`filter`], `range`, `statement`, [`run`], `page`, [`stream`].
 
 pub mod components;
 pub mod cursor;
@@ -18,6 +18,7 @@ mod range;
 mod render;
 pub mod run;
 mod statement;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -25,4 +26,6 @@ pub use components::{ComponentList, PoolFilter};
 pub use cursor::Cursor;
 pub use error::QueryError;
 pub use filter::{Consistency, Filter, InvalidFilter, Order};
+pub use page::Layout;
 pub use run::{Queries, QueryAnswer};
+pub use stream::SampleStream;

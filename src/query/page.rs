@@ -9,10 +9,22 @@ pub(super) const PAGE_BYTES_MAX: usize = 32 << 20;
 /// Bytes that a usual sample takes, for the first allocation.
 const SAMPLE_BYTES: usize = 384;
 
-/// The JSON of a page, growing. Holds at most [`PAGE_BYTES_MAX`] and one sample more.
+/// How samples are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One JSON object, with the cursor of the next page.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// A row each, as RFC 4180 has it.
+    Csv,
+}
+
+/// A page, growing. Holds at most its bound of bytes and one sample more.
 #[derive(Debug)]
 pub(super) struct Page {
-    json: Vec<u8>,
+    text: Vec<u8>,
+    layout: Layout,
     limit: usize,
     bytes_max: usize,
     count: usize,
@@ -23,14 +35,12 @@ pub(super) struct Page {
 
 impl Page {
     /// An empty page for `limit` samples.
-    pub(super) fn new(limit: usize) -> Self {
-        Self::with_bytes_max(limit, PAGE_BYTES_MAX)
-    }
-
-    fn with_bytes_max(limit: usize, bytes_max: usize) -> Self {
-        let mut json = Vec::with_capacity(64 + limit.min(1_000) * SAMPLE_BYTES);
-        json.extend_from_slice(b"{\"metrics\":[");
-        Self { json, limit, bytes_max, count: 0, last: None, overflowed: false }
+    pub(super) fn new(layout: Layout, limit: usize, bytes_max: usize) -> Self {
+        let mut text = Vec::with_capacity(64 + limit.min(1_000) * SAMPLE_BYTES);
+        if layout == Layout::Json {
+            text.extend_from_slice(b"{\"metrics\":[");
+        }
+        Self { text, layout, limit, bytes_max, count: 0, last: None, overflowed: false }
     }
 
     /// Samples written.
@@ -46,28 +56,39 @@ impl Page {
 
     /// Appends the next sample in order, unless the page is full.
     pub(super) fn push(&mut self, sample: &Sample<'_>) {
-        if self.overflowed || self.count == self.limit || self.json.len() >= self.bytes_max {
+        if self.overflowed || self.count == self.limit || self.text.len() >= self.bytes_max {
             self.overflowed = true;
             return;
         }
-        if self.count > 0 {
-            self.json.push(b',');
+        match self.layout {
+            Layout::Json => {
+                if self.count > 0 {
+                    self.text.push(b',');
+                }
+                sample.write(&mut self.text);
+            }
+            Layout::Ndjson => {
+                sample.write(&mut self.text);
+                self.text.push(b'\n');
+            }
+            Layout::Csv => sample.write_csv(&mut self.text),
         }
-        sample.write(&mut self.json);
         self.count += 1;
         self.last = Some(sample.cursor());
     }
 
-    /// The whole JSON, and where the next page begins if there is one.
+    /// The text, and where the next page begins if there is one.
     pub(super) fn finish(mut self) -> (Vec<u8>, Option<Cursor>) {
         let next = self.last.filter(|_| self.overflowed);
-        self.json.extend_from_slice(b"],\"count\":");
-        write_integer(&mut self.json, self.count);
-        self.json.extend_from_slice(b",\"limit\":");
-        write_integer(&mut self.json, self.limit);
-        let cursor = next.map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
-        self.json.extend_from_slice(format!(",\"next_cursor\":{cursor}}}").as_bytes());
-        (self.json, next)
+        if self.layout == Layout::Json {
+            self.text.extend_from_slice(b"],\"count\":");
+            write_integer(&mut self.text, self.count);
+            self.text.extend_from_slice(b",\"limit\":");
+            write_integer(&mut self.text, self.limit);
+            let cursor = next.map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
+            self.text.extend_from_slice(format!(",\"next_cursor\":{cursor}}}").as_bytes());
+        }
+        (self.text, next)
     }
 }
 
@@ -78,6 +99,10 @@ mod tests {
     use super::*;
     use crate::query::render::tests::SAMPLE;
 
+    fn page(limit: usize) -> Page {
+        Page::new(Layout::Json, limit, PAGE_BYTES_MAX)
+    }
+
     fn finished(page: Page) -> Value {
         serde_json::from_slice(&page.finish().0).unwrap()
     }
@@ -85,7 +110,7 @@ mod tests {
     #[test]
     fn an_empty_page_is_whole() {
         assert_eq!(
-            finished(Page::new(1_000)),
+            finished(page(1_000)),
             json!({"metrics": [], "count": 0, "limit": 1_000, "next_cursor": null})
         );
     }
@@ -93,7 +118,7 @@ mod tests {
     #[test]
     fn the_sample_beyond_the_limit_is_only_a_sign_of_the_next_page() {
         let check = |pushed: i64, count: usize, wanted: usize, next: Value| {
-            let mut page = Page::new(2);
+            let mut page = page(2);
             (0..pushed).for_each(|metric_id| page.push(&Sample { metric_id, ..SAMPLE }));
             assert_eq!((page.count(), page.wanted()), (count, wanted), "{pushed} pushed");
             let page = finished(page);
@@ -109,9 +134,26 @@ mod tests {
 
     #[test]
     fn a_page_of_many_bytes_ends_early() {
-        let mut page = Page::with_bytes_max(1_000, 500);
+        let mut page = Page::new(Layout::Json, 1_000, 500);
         (0..5).for_each(|metric_id| page.push(&Sample { metric_id, ..SAMPLE }));
         assert_eq!((page.count(), page.wanted()), (2, 0));
         assert_eq!(finished(page)["next_cursor"], "0-1");
+    }
+
+    #[test]
+    fn a_streamed_page_has_samples_only() {
+        let written = |layout| {
+            let mut page = Page::new(layout, 2, PAGE_BYTES_MAX);
+            (0..3).for_each(|metric_id| page.push(&Sample { metric_id, ..SAMPLE }));
+            let (text, next) = page.finish();
+            assert!(next.is_some());
+            String::from_utf8(text).unwrap()
+        };
+        let lines = written(Layout::Ndjson);
+        assert_eq!(lines.lines().count(), 2);
+        for line in lines.lines() {
+            assert!(serde_json::from_str::<Value>(line).unwrap()["metric_id"].is_string());
+        }
+        assert_eq!(written(Layout::Csv).matches("\r\n").count(), 2);
     }
 }

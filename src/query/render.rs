@@ -82,6 +82,60 @@ impl<'a> Sample<'a> {
     }
 }
 
+/// The first row of a CSV, in the order of [`Sample::write_csv`].
+pub(super) const CSV_HEADER: &str = "metric_id,runtime_id,component_name,component_type,\
+    metric_name,metric_type,metric_value,labels,help_text,unit,timestamp,created_at\r\n";
+
+impl Sample<'_> {
+    /// Appends the sample as a row.
+    pub(super) fn write_csv(&self, out: &mut Vec<u8>) {
+        write_integer(out, self.metric_id);
+        out.push(b',');
+        write_integer(out, self.runtime_id);
+        for text in [self.component_name, self.component_type, self.metric_name, self.metric_type] {
+            out.push(b',');
+            write_field(out, text);
+        }
+        out.push(b',');
+        write_unquoted(out, |out| write_value(out, self.value));
+        for text in [self.labels, self.help_text.unwrap_or(""), self.unit.unwrap_or("")] {
+            out.push(b',');
+            write_field(out, text);
+        }
+        for timestamp in [self.timestamp, self.created_at] {
+            out.push(b',');
+            write_unquoted(out, |out| write_timestamp(out, timestamp));
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// A field of a CSV, quoted where it must be.
+fn write_field(out: &mut Vec<u8>, text: &str) {
+    if !text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    out.push(b'"');
+    for (nth, part) in text.split('"').enumerate() {
+        if nth > 0 {
+            out.extend_from_slice(b"\"\"");
+        }
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.push(b'"');
+}
+
+/// What `write` appends, without the quotes that JSON needs around it.
+fn write_unquoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    write(out);
+    if out.get(begin) == Some(&b'"') {
+        out.remove(begin);
+        out.pop();
+    }
+}
+
 pub(super) fn write_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
@@ -183,5 +237,23 @@ pub(super) mod tests {
         check(1_704_110_400_000_000, "2024-01-01T12:00:00Z");
         check(1_704_110_400_250_000, "2024-01-01T12:00:00.250000Z");
         check(1_704_110_399_999_999, "2024-01-01T11:59:59.999999Z");
+    }
+
+    #[test]
+    fn a_row_of_a_csv_quotes_what_must_be() {
+        let mut out = Vec::new();
+        let sample = Sample {
+            component_name: "a,b",
+            value: f64::INFINITY,
+            labels: r#"{"k": "v"}"#,
+            help_text: Some("two\nlines"),
+            unit: None,
+            ..SAMPLE
+        };
+        sample.write_csv(&mut out);
+        let row = String::from_utf8(out).unwrap();
+        assert!(row.contains(",\"a,b\","), "{row}");
+        assert!(row.contains(",+Inf,\"{\"\"k\"\": \"\"v\"\"}\",\"two\nlines\",,"), "{row}");
+        assert!(row.ends_with("Z\r\n") && !row.contains("\"1"), "{row}");
     }
 }

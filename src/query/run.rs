@@ -12,17 +12,19 @@
 //! Windows do not overlap, and samples keep their place in the order, so what is written
 //! meanwhile is met once or not at all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::components::COMPONENTS_MAX;
 use super::cursor::Cursor;
 use super::error::QueryError;
 use super::filter::Filter;
-use super::page::Page;
+use super::page::{Layout, PAGE_BYTES_MAX, Page};
 use super::range::TimeRange;
 use super::render::Sample;
 use super::statement;
@@ -34,7 +36,7 @@ use crate::postgres::timestamptz::Timestamptz;
 /// The first stretch of time in which the nearest row is looked for: a day.
 const REACH_US: i64 = 86_400_000_000;
 /// The width of the first window: 10 s.
-const WINDOW_US: i64 = 10_000_000;
+pub(super) const WINDOW_US: i64 = 10_000_000;
 /// How much wider than the last a stretch or window without a sample is.
 const EMPTY_GROWTH: i64 = 4;
 /// How much wider than the last a window may be at most.
@@ -46,7 +48,19 @@ pub struct Queries {
     pool: PgPool,
     connections: usize,
     permits: Semaphore,
+    /// For streams, which go on for as long as their clients take.
+    streams: Arc<Semaphore>,
+    streams_max: usize,
     time_max: Duration,
+}
+
+/// What a page was asked for, and where the walk to the next one goes on.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) text: Vec<u8>,
+    pub(super) count: usize,
+    pub(super) next_cursor: Option<Cursor>,
+    pub(super) window_us: i64,
 }
 
 /// A page of samples.
@@ -65,7 +79,16 @@ impl Queries {
     /// statement for `time_max`, and the pool bounds the last one.
     pub fn new(pool: PgPool, time_max: Duration) -> Self {
         let connections = pool.options().get_max_connections() as usize;
-        Self { pool, connections, permits: Semaphore::new(connections), time_max }
+        // Half of them, so that streams leave connections for others.
+        let streams_max = connections.div_ceil(2);
+        Self {
+            pool,
+            connections,
+            permits: Semaphore::new(connections),
+            streams: Arc::new(Semaphore::new(streams_max)),
+            streams_max,
+            time_max,
+        }
     }
 
     /// One page of the samples that `filter` lets through.
@@ -79,17 +102,41 @@ impl Queries {
     /// after the time given to [`Queries::new`], and as the database fails.
     pub async fn query(&self, filter: &Filter) -> Result<QueryAnswer, QueryError> {
         let _permit = self.permit()?;
+        let page = Page::new(Layout::Json, filter.limit(), PAGE_BYTES_MAX);
+        let filled = self.fill(filter, page, WINDOW_US).await?;
+        Ok(QueryAnswer { json: filled.text, count: filled.count, next_cursor: filled.next_cursor })
+    }
+
+    /// A page of a stream. Waits for its turn, for others are as long as this one.
+    pub(super) async fn fill_streamed(
+        &self,
+        filter: &Filter,
+        page: Page,
+        window_us: i64,
+    ) -> Result<Filled, QueryError> {
+        let turn = timeout(self.time_max, self.permits.acquire()).await;
+        let _permit = turn.map_err(|_| QueryError::Busy { connections: self.connections })?;
+        self.fill(filter, page, window_us).await
+    }
+
+    async fn fill(
+        &self,
+        filter: &Filter,
+        page: Page,
+        window_us: i64,
+    ) -> Result<Filled, QueryError> {
         let mut conn = self.pool.acquire().await?;
         let mut walk = Walk {
             filter,
             rest: filter.range().intersect(stored_range(&mut conn).await?),
-            page: Page::new(filter.limit),
+            page,
+            window_us,
             deadline: Instant::now() + self.time_max,
         };
         walk.fill_page(&mut conn).await?;
-        let count = walk.page.count();
-        let (json, next_cursor) = walk.page.finish();
-        Ok(QueryAnswer { json, count, next_cursor })
+        let (count, window_us) = (walk.page.count(), walk.window_us);
+        let (text, next_cursor) = walk.page.finish();
+        Ok(Filled { text, count, next_cursor, window_us })
     }
 
     /// The components that PostgreSQL has, of one type or all, in their order, and one more than
@@ -110,6 +157,12 @@ impl Queries {
         let busy = |_| QueryError::Busy { connections: self.connections };
         self.permits.try_acquire().map_err(busy)
     }
+
+    /// Held for as long as a stream lasts.
+    pub(super) fn stream_permit(&self) -> Result<OwnedSemaphorePermit, QueryError> {
+        let busy = |_| QueryError::StreamsBusy { streams: self.streams_max };
+        Arc::clone(&self.streams).try_acquire_owned().map_err(busy)
+    }
 }
 
 /// The timestamps that samples in the present partitions can have.
@@ -129,21 +182,21 @@ struct Walk<'a> {
     /// The timestamps that were not looked at yet.
     rest: TimeRange,
     page: Page,
+    window_us: i64,
     deadline: Instant,
 }
 
 impl Walk<'_> {
     async fn fill_page(&mut self, conn: &mut PgConnection) -> Result<(), QueryError> {
         let mut reach_us = REACH_US;
-        let mut window_us = WINDOW_US;
         while !self.is_done() {
             if !self.skip_to_nearest_row(conn, reach_us).await? {
                 reach_us = reach_us.saturating_mul(EMPTY_GROWTH);
                 continue;
             }
             loop {
-                let found = self.read_window(conn, window_us).await?;
-                window_us = next_width(window_us, found, self.page.wanted());
+                let found = self.read_window(conn, self.window_us).await?;
+                self.window_us = next_width(self.window_us, found, self.page.wanted());
                 if found == 0 || self.is_done() {
                     break;
                 }

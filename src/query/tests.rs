@@ -5,3 +5,4 @@ mod faults;
 mod filters;
 mod fixture;
 mod paging;
+mod streaming;

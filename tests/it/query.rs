@@ -109,6 +109,29 @@ fn cursors_lead_through_everything_once() {
 }
 
 #[test]
+fn samples_are_streamed_to_those_who_ask_for_lines_or_rows() {
+    let client = Server::shared().client();
+    let all: Vec<f64> = (0..2_000).map(f64::from).collect();
+    client.report(&gauges("query-stream", "s", &all));
+    let path = "/api/metrics/query?component_name=query-stream&order=asc";
+    let get = |accept: &str| client.get_with(path, &[("accept", accept)]);
+    let lines = get("text/html, application/x-ndjson");
+    assert_eq!(lines.header("content-type"), Some("application/x-ndjson"));
+    let read = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let values: Vec<_> =
+        lines.text().lines().map(|line| read(line)["metric_value"].as_f64().unwrap()).collect();
+    assert_eq!(values, all, "more than a page has by default");
+    let rows = get("text/csv");
+    assert_eq!(rows.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(rows.text().lines().count(), 2_001);
+    for accept in ["*/*", "application/json, text/csv", "text/csv;q=0.5, application/json"] {
+        assert_eq!(get(accept).ok()["count"], 1_000, "{accept}");
+    }
+    let wrong = client.get_with(&format!("{path}&limit=x"), &[("accept", "text/csv")]);
+    assert_eq!(wrong.error(400), "invalid_parameter");
+}
+
+#[test]
 fn a_wrong_parameter_is_named() {
     let client = Server::shared().client();
     let check = |name: &str, value: &str| {

@@ -34,8 +34,8 @@ fn each_parameter_is_read() {
     check("metric_type=counter", |f| f.metric_type = Some(MetricType::Counter));
     check("order=asc", |f| f.order = Order::OldestFirst);
     check("order=desc", |_| {});
-    check("limit=1", |f| f.limit = 1);
-    check("limit=10000", |f| f.limit = 10_000);
+    check("limit=1", |f| f.limit = Some(1));
+    check("limit=10000", |f| f.limit = Some(10_000));
     check("consistency=eventual", |f| f.consistency = Consistency::Eventual);
     check("consistency=acknowledged", |_| {});
     let cursor = Cursor { timestamp: noon(5), metric_id: 77 };

@@ -1,5 +1,6 @@
 //! A database with a few components and samples, written as the flush writes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -44,7 +45,7 @@ pub(super) struct Series<'a>(
 pub(super) struct Fixture {
     pub(super) database: TestDatabase,
     pub(super) conn: PgConnection,
-    pub(super) queries: Queries,
+    pub(super) queries: Arc<Queries>,
     position: u64,
 }
 
@@ -56,7 +57,8 @@ impl Fixture {
         let components: Vec<_> = slots.iter().map(|slot| component(&slot.component)).collect();
         definitions::upsert_components(&mut conn, &components).await.unwrap();
         definitions::upsert_series(&mut conn, &slots).await.unwrap();
-        let queries = Queries::new(connect::query_pool(&database.options, 2, LONG), LONG);
+        let pool = connect::query_pool(&database.options, 2, LONG);
+        let queries = Arc::new(Queries::new(pool, LONG));
         Self { database, conn, queries, position: 0 }
     }
 
