@@ -61,7 +61,7 @@ fn live(
     let mut luck = life.luck;
     for bytes in &life.acknowledged {
         let payload = payload(&mut luck, *bytes);
-        possible.push(append_synced(log, &payload, (*bytes % 5) as u32));
+        possible.push(append_making_room(log, &payload, (*bytes % 5) as u32));
         if life.flushes {
             log.progress().set_flushed(log.progress().synced());
         }

@@ -8,6 +8,7 @@ mod killed;
 mod limits;
 mod mend;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -70,6 +71,29 @@ fn append(log: &Log, payload: &[u8], rows: u32) -> Ticket {
 /// Appends and waits for the sync; returns what a reader must find.
 fn append_synced(log: &Log, payload: &[u8], rows: u32) -> Read {
     let ticket = append(log, payload, rows);
+    let position = ticket.position().get();
+    ticket.wait_blocking().unwrap();
+    (position, rows, payload.to_vec())
+}
+
+/// Appends and waits for the sync. Where the budget is used up, what is synced is said to be flushed:
+/// how soon a segment goes after that is the preparer's affair.
+fn append_making_room(log: &Log, payload: &[u8], rows: u32) -> Read {
+    let ticket = Cell::new(None);
+    wait_until("there is room for the record", || {
+        let appended = log.appender().append(payload, rows);
+        match &appended {
+            Err(AppendError::StagingFull) => return false,
+            Err(AppendError::OverBudget { .. }) => {
+                log.progress().set_flushed(log.progress().synced());
+                return false;
+            }
+            _ => {}
+        }
+        ticket.set(Some(appended.unwrap()));
+        true
+    });
+    let ticket = ticket.take().unwrap();
     let position = ticket.position().get();
     ticket.wait_blocking().unwrap();
     (position, rows, payload.to_vec())
