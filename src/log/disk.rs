@@ -36,6 +36,16 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_dir(&self) -> io::Result<()>;
 }
 
+impl dyn Disk + '_ {
+    /// Removes a name that may not be there, as that of a draft which a crash left behind.
+    pub(super) fn remove_if_there(&self, name: &str) -> io::Result<()> {
+        match self.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+}
+
 /// An open file.
 pub trait DiskFile: Send + Sync {
     /// Reads up to `bytes.len()` bytes from `offset`; 0 at the file's end.

@@ -201,10 +201,7 @@ impl Identity {
 
     fn store(&self, disk: &dyn Disk) -> Result<(), IdentityError> {
         let store = || {
-            match disk.remove(NEW_FILE) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            disk.remove_if_there(NEW_FILE)?;
             let file = disk.create(NEW_FILE)?;
             file.write_all_at(self.render().as_bytes(), 0)?;
             file.sync_data()?;

@@ -298,9 +298,6 @@ impl<'a> Draft<'a> {
     }
 
     fn discard(self) -> io::Result<()> {
-        match self.disk.remove(DRAFT_NAME) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        self.disk.remove_if_there(DRAFT_NAME)
     }
 }

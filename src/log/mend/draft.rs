@@ -6,7 +6,7 @@ use super::super::disk::{Disk, DiskFile};
 use super::super::entry::{Hole, encode_hole};
 use super::super::record::{seal, stage};
 use super::super::segment::{RECORDS_START, SegmentHeader};
-use super::{CHUNK_BYTES, remove_if_there};
+use super::CHUNK_BYTES;
 use crate::model::LogPosition;
 
 /// The file, and what of it waits to be written.
@@ -22,7 +22,7 @@ pub(super) struct Draft {
 impl Draft {
     /// A file of that name, which replaces one that an interrupted attempt has left.
     pub(super) fn create(disk: &dyn Disk, name: &str, header: SegmentHeader) -> io::Result<Self> {
-        remove_if_there(disk, name)?;
+        disk.remove_if_there(name)?;
         let file = disk.create(name)?;
         let mut page = vec![0; RECORDS_START as usize];
         let encoded = header.encode();

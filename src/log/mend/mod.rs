@@ -182,7 +182,7 @@ fn exchange(disk: &dyn Disk, number: u64, names: &[String]) -> io::Result<Option
     let name = segment_name(number);
     let kept_as = names.contains(&name).then(|| free_name(number, names));
     if let Some(kept_as) = &kept_as {
-        remove_if_there(disk, COPY_NAME)?;
+        disk.remove_if_there(COPY_NAME)?;
         copy(&*disk.open(&name)?, &*disk.create(COPY_NAME)?)?;
         disk.rename(COPY_NAME, kept_as)?;
         disk.sync_dir()?;
@@ -201,13 +201,6 @@ fn copy(from: &dyn DiskFile, to: &dyn DiskFile) -> io::Result<()> {
             read => to.write_all_at(&chunk[..read], offset)?,
         }
         offset += CHUNK_BYTES as u64;
-    }
-}
-
-fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
-    match disk.remove(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 
