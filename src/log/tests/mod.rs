@@ -8,7 +8,6 @@ mod killed;
 mod limits;
 mod mend;
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,44 +58,50 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 
 /// Appends once the preparer has caught up.
 fn append(log: &Log, payload: &[u8], rows: u32) -> Ticket {
+    append_retrying(log, payload, rows, |error| matches!(error, AppendError::StagingFull))
+}
+
+/// Appends, trying again for as long as the refusal is one that passes.
+fn append_retrying(
+    log: &Log,
+    payload: &[u8],
+    rows: u32,
+    passes: impl Fn(&AppendError) -> bool,
+) -> Ticket {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match log.appender().append(payload, rows) {
-            Err(AppendError::StagingFull) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(error) if passes(&error) && Instant::now() < deadline => std::thread::yield_now(),
             answer => return answer.unwrap(),
         }
     }
 }
 
-/// Appends and waits for the sync; returns what a reader must find.
-fn append_synced(log: &Log, payload: &[u8], rows: u32) -> Read {
-    let ticket = append(log, payload, rows);
+/// Waits for the sync of a record; what a reader must find.
+fn synced(ticket: Ticket, payload: &[u8], rows: u32) -> Read {
     let position = ticket.position().get();
     ticket.wait_blocking().unwrap();
     (position, rows, payload.to_vec())
 }
 
+/// Appends and waits for the sync; returns what a reader must find.
+fn append_synced(log: &Log, payload: &[u8], rows: u32) -> Read {
+    synced(append(log, payload, rows), payload, rows)
+}
+
 /// Appends and waits for the sync. Where the budget is used up, what is synced is said to be flushed:
 /// how soon a segment goes after that is the preparer's affair.
 fn append_making_room(log: &Log, payload: &[u8], rows: u32) -> Read {
-    let ticket = Cell::new(None);
-    wait_until("there is room for the record", || {
-        let appended = log.appender().append(payload, rows);
-        match &appended {
-            Err(AppendError::StagingFull) => return false,
-            Err(AppendError::OverBudget { .. }) => {
-                log.progress().set_flushed(log.progress().synced());
-                return false;
-            }
-            _ => {}
+    let progress = log.progress();
+    let ticket = append_retrying(log, payload, rows, |error| match error {
+        AppendError::StagingFull => true,
+        AppendError::OverBudget { .. } => {
+            progress.set_flushed(progress.synced());
+            true
         }
-        ticket.set(Some(appended.unwrap()));
-        true
+        _ => false,
     });
-    let ticket = ticket.take().unwrap();
-    let position = ticket.position().get();
-    ticket.wait_blocking().unwrap();
-    (position, rows, payload.to_vec())
+    synced(ticket, payload, rows)
 }
 
 fn is_pending(ticket: &mut Ticket) -> bool {
