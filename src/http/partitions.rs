@@ -5,7 +5,7 @@ use hyper::{Request, StatusCode};
 use serde_json::json;
 
 use super::api::Api;
-use super::reply::{self, Refusal, Reply};
+use super::reply::{self, Reply};
 use crate::jobs::{MaintenanceError, partition_to_json};
 use crate::protocol::parameters;
 
@@ -33,7 +33,7 @@ pub(super) async fn list(api: &Api) -> Reply {
 pub(super) async fn create(api: &Api, request: &Request<Incoming>) -> Reply {
     let days = match days_ahead(request.uri().query().unwrap_or_default()) {
         Ok(days) => days,
-        Err(refusal) => return *refusal,
+        Err(detail) => return reply::invalid_parameter(detail),
     };
     let Ok(_turn) = api.administration.try_acquire() else { return busy() };
     match api.parts.partitions.create(days).await {
@@ -50,17 +50,15 @@ pub(super) async fn create(api: &Api, request: &Request<Incoming>) -> Reply {
     }
 }
 
-fn days_ahead(query: &str) -> Result<u32, Refusal> {
-    let bad =
-        |detail: &str| Box::new(reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail));
+fn days_ahead(query: &str) -> Result<u32, &'static str> {
     let mut days = None;
     for (name, value) in parameters::pairs(query) {
         if name != "days_ahead" {
-            return Err(bad("the only parameter here is days_ahead"));
+            return Err("the only parameter here is days_ahead");
         }
         let number = value.parse().ok().filter(|number| *number <= DAYS_AHEAD_MAX);
         if number.is_none() || days.is_some() {
-            return Err(bad("days_ahead is a whole number from 0 to 366, given once"));
+            return Err("days_ahead is a whole number from 0 to 366, given once");
         }
         days = number;
     }

@@ -40,6 +40,11 @@ pub(super) fn error(status: StatusCode, code: &str, detail: &str) -> Reply {
     with(status, JSON, body)
 }
 
+/// A parameter of the URL that cannot be used, and what to send instead.
+pub(super) fn invalid_parameter(detail: &str) -> Reply {
+    error(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
+}
+
 /// An error that passes: the client should try again after so many seconds.
 pub(super) fn retry(status: StatusCode, seconds: u32, code: &str, detail: &str) -> Reply {
     let mut reply = error(status, code, detail);

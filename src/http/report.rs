@@ -51,9 +51,7 @@ pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
 pub(super) async fn self_report(api: &Api, request: &Request<Incoming>) -> Reply {
     let name = match self_report_name(request.uri().query().unwrap_or_default()) {
         Ok(name) => name,
-        Err(detail) => {
-            return reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail);
-        }
+        Err(detail) => return reply::invalid_parameter(detail),
     };
     if let Err(refusal) = admit(api) {
         return *refusal;
@@ -79,8 +77,7 @@ fn self_report_name(query: &str) -> Result<Option<Box<str>>, &'static str> {
         if parameter != "component_name" || name.is_some() {
             return Err("this call takes the parameter component_name only, once");
         }
-        let encoded = "a parameter is not percent-encoded UTF-8; encode it";
-        name = Some(parameters::decode(value).ok_or(encoded)?);
+        name = Some(parameters::text(value)?);
     }
     Ok(name.filter(|name| !name.is_empty()).map(Into::into))
 }

@@ -212,9 +212,7 @@ pub(super) async fn components(api: &Api) -> Reply {
 pub(super) async fn pools(api: &Api, request: &Request<Incoming>) -> Reply {
     let filter = match pool_filter(request.uri().query().unwrap_or_default()) {
         Ok(filter) => filter,
-        Err(detail) => {
-            return reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail);
-        }
+        Err(detail) => return reply::invalid_parameter(detail),
     };
     let stored = stored_list(api, Some(WORKER_POOL)).await;
     reply::json(block_in_place(|| {
@@ -233,8 +231,7 @@ fn pool_filter(query: &str) -> Result<PoolFilter, &'static str> {
         if field.is_some() {
             return Err("a parameter stands twice; send each once");
         }
-        let encoded = "a parameter is not percent-encoded UTF-8; encode it";
-        let value = parameters::decode(value).ok_or(encoded)?;
+        let value = parameters::text(value)?;
         *field = Some(value).filter(|value| !value.is_empty());
     }
     Ok(filter)

@@ -9,7 +9,7 @@ use tokio::task::block_in_place;
 
 use super::api::Api;
 use super::negotiation;
-use super::reply::{self, Refusal, Reply};
+use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
 use crate::exposition::{Format, Rendered};
 use crate::model::RuntimeId;
@@ -27,7 +27,7 @@ const OPEN_METRICS: HeaderValue =
 pub(super) async fn prometheus(api: &Api, request: &Request<Incoming>) -> Reply {
     let chosen = match chosen_components(api, request.uri().query().unwrap_or_default()) {
         Ok(chosen) => chosen,
-        Err(refusal) => return *refusal,
+        Err(detail) => return reply::invalid_parameter(detail),
     };
     let headers = request.headers();
     let format = format_for(headers);
@@ -77,27 +77,19 @@ fn page_reply(page: &Rendered, headers: &HeaderMap) -> Reply {
 }
 
 /// The components that the page is restricted to; `None` for all.
-fn chosen_components(api: &Api, query: &str) -> Result<Option<Vec<Arc<Component>>>, Refusal> {
-    let bad =
-        |detail: &str| Box::new(reply::error(StatusCode::BAD_REQUEST, "invalid_parameter", detail));
+fn chosen_components(api: &Api, query: &str) -> Result<Option<Vec<Arc<Component>>>, &'static str> {
     let registry = &api.parts.registry;
     let mut chosen: Option<Vec<Arc<Component>>> = None;
     for (name, value) in parameters::pairs(query) {
-        let Some(value) = parameters::decode(value) else {
-            return Err(bad("a parameter is not percent-encoded UTF-8; encode it"));
-        };
+        let value = parameters::text(value)?;
         let found = match name {
             _ if value.is_empty() => continue,
             "component_name" => registry.find_all(&value),
             "runtime_id" => {
-                let id = value.parse().map_err(|_| bad("runtime_id is no integer; send one"))?;
+                let id = value.parse().map_err(|_| "runtime_id is no integer; send one")?;
                 registry.find_by_id(RuntimeId::from_raw(id)).into_iter().collect()
             }
-            _ => {
-                return Err(bad(
-                    "the page takes the parameters component_name and runtime_id only",
-                ));
-            }
+            _ => return Err("the page takes the parameters component_name and runtime_id only"),
         };
         chosen = Some(match chosen {
             None => found,

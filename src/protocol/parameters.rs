@@ -32,6 +32,11 @@ pub fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
+/// The same, with words for the sender who is at fault.
+pub fn text(encoded: &str) -> Result<String, &'static str> {
+    decode(encoded).ok_or("a parameter is not percent-encoded UTF-8; encode it")
+}
+
 fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
