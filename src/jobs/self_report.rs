@@ -178,75 +178,68 @@ impl SelfReport {
     }
 
     fn metrics(&self, name: &str, host: &HostFigures, now: Timestamp) -> Vec<Value> {
-        let active = |within_s: u32| {
-            let now_s = now.seconds();
-            let all = self.registry.all();
-            let pools = all.iter().filter(|one| one.key().component_type() == WORKER_POOL);
-            pools.filter(|one| one.is_active(now_s, within_s)).count()
-        };
+        let all = self.registry.all();
+        let pools = all.iter().filter(|one| one.key().component_type() == WORKER_POOL);
+        let active = pools.filter(|one| one.is_active(now.seconds(), self.offline_after_s)).count();
         let uptime_s = u64::from(now.seconds()).saturating_sub(host.process_start_s);
         let labels = json!({"component": name, "hostname": self.hostname});
-        let metric = |name: &str, value: Value, unit: &str, help: &str| {
-            json!({
-                "metric_name": name, "metric_type": "gauge", "metric_value": value,
-                "timestamp": now.micros(), "labels": labels, "help_text": help, "unit": unit,
-            })
-        };
-        vec![
-            metric(
+        let figures: [(&str, Value, &str, &str); 9] = [
+            (
                 "noetl_system_cpu_usage_percent",
                 host.cpu_percent.into(),
                 "percent",
                 "CPU usage percentage",
             ),
-            metric(
+            (
                 "noetl_system_memory_usage_bytes",
                 host.memory_bytes.into(),
                 "bytes",
                 "Memory usage in bytes",
             ),
-            metric(
+            (
                 "noetl_system_memory_usage_percent",
                 host.memory_percent.into(),
                 "percent",
                 "Memory usage percentage",
             ),
-            metric(
+            (
                 "noetl_process_cpu_percent",
                 host.process_cpu_percent.into(),
                 "percent",
                 "CPU usage of the process",
             ),
-            metric(
+            (
                 "noetl_process_memory_rss_bytes",
                 host.process_rss_bytes.into(),
                 "bytes",
                 "Resident memory of the process",
             ),
-            metric(
+            (
                 "noetl_process_start_time_seconds",
                 host.process_start_s.into(),
                 "seconds",
                 "Start of the process since the Unix epoch",
             ),
-            metric(
-                "noetl_uptime_seconds",
-                uptime_s.into(),
-                "seconds",
-                "Time since the process started",
-            ),
-            metric(
+            ("noetl_uptime_seconds", uptime_s.into(), "seconds", "Time since the process started"),
+            (
                 "noetl_server_active_workers",
-                active(self.offline_after_s).into(),
+                active.into(),
                 "workers",
                 "Worker pools that this server heard lately",
             ),
-            metric(
+            (
                 "noetl_server_queue_size",
                 self.telemetry.log.backlog_rows.get().into(),
                 "rows",
                 "Rows in the log that are not in PostgreSQL yet",
             ),
-        ]
+        ];
+        let metric = |(name, value, unit, help)| {
+            json!({
+                "metric_name": name, "metric_type": "gauge", "metric_value": value,
+                "timestamp": now.micros(), "labels": labels, "help_text": help, "unit": unit,
+            })
+        };
+        figures.into_iter().map(metric).collect()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::render::{write_integer, write_timestamp};
+use super::render::{write_integer, write_optional, write_timestamp};
 use crate::model::ListedComponent;
 use crate::protocol::answer::write_string;
 use crate::registry::{Component, Registry};
@@ -86,9 +86,9 @@ impl ComponentList {
             count += 1;
         }
         out.extend_from_slice(b"],\"runtime\":");
-        write_text(&mut out, filter.runtime.as_deref());
+        write_optional(&mut out, filter.runtime.as_deref());
         out.extend_from_slice(b",\"status\":");
-        write_text(&mut out, filter.status.as_deref());
+        write_optional(&mut out, filter.status.as_deref());
         out.extend_from_slice(b",\"count\":");
         write_integer(&mut out, count);
         write_truncated(&mut out, self.truncated);
@@ -123,7 +123,7 @@ fn write_pool(out: &mut Vec<u8>, pool: &ListedComponent) {
     out.extend_from_slice(b"{\"name\":");
     write_string(out, pool.key.name());
     out.extend_from_slice(b",\"runtime\":");
-    write_text(out, pool.runtime.as_deref());
+    write_optional(out, pool.runtime.as_deref());
     out.extend_from_slice(b",\"status\":");
     write_string(out, &pool.status);
     out.extend_from_slice(b",\"capacity\":");
@@ -145,13 +145,6 @@ fn write_pool(out: &mut Vec<u8>, pool: &ListedComponent) {
         write_timestamp(out, timestamp);
     }
     out.push(b'}');
-}
-
-fn write_text(out: &mut Vec<u8>, text: Option<&str>) {
-    match text {
-        Some(text) => write_string(out, text),
-        None => out.extend_from_slice(b"null"),
-    }
 }
 
 fn write_truncated(out: &mut Vec<u8>, truncated: bool) {

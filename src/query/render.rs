@@ -152,7 +152,8 @@ fn write_value(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
+/// A text, or `null`.
+pub(super) fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
         Some(text) => write_string(out, text),
         None => out.extend_from_slice(b"null"),
