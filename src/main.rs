@@ -1,12 +1,12 @@
 //! The command line: reads it, runs it, and says by the exit status how it went.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use noetl_metrics::app::quarantine::Outcome;
 use noetl_metrics::app::{self, log, quarantine};
-use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database, PartitionsAction};
+use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database};
 use noetl_metrics::postgres::embedded;
 
 fn main() -> ExitCode {
@@ -35,49 +35,37 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(config) => serve(&config),
         Command::ConfigCheck(report) => Ok(config_check(&report)),
         Command::DatabaseUrl { data_dir, database } => {
-            let url = match database {
-                Database::External(url) => url.as_str().to_owned(),
-                Database::Embedded => embedded::url_of(&data_dir)?,
-            };
-            print(&url);
+            print(&database_url(&database, &data_dir)?);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Partitions(config, action) => partitions(&config, action),
-        Command::Quarantine { data_dir, database, partition_interval, action } => {
-            let url = match database {
-                Database::External(url) => url.as_str().to_owned(),
-                Database::Embedded => embedded::url_of(&data_dir)?,
-            };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Command::Partitions(config, action) => {
+            let settings = config.settings();
+            let url = database_url(&settings.database_url, &settings.data_dir)?;
             let mut out = io::stdout();
-            let work = quarantine::run(&url, partition_interval, action, &mut out);
-            Ok(match runtime.block_on(work)? {
-                quarantine::Outcome::Done => ExitCode::SUCCESS,
-                quarantine::Outcome::Left => ExitCode::FAILURE,
-            })
+            Ok(wait(app::partitions::run(&url, settings, action, &mut out))??.into())
+        }
+        Command::Quarantine { data_dir, database, partition_interval, action } => {
+            let url = database_url(&database, &data_dir)?;
+            let mut out = io::stdout();
+            Ok(wait(quarantine::run(&url, partition_interval, action, &mut out))??.into())
         }
         Command::Log { config, action } => {
-            Ok(match log::run(config.settings(), action, &mut io::stdout())? {
-                log::Outcome::Done => ExitCode::SUCCESS,
-                log::Outcome::Damaged => ExitCode::FAILURE,
-            })
+            Ok(log::run(config.settings(), action, &mut io::stdout())?.into())
         }
     }
 }
 
-fn partitions(config: &Config, action: PartitionsAction) -> anyhow::Result<ExitCode> {
-    let settings = config.settings();
-    let url = match &settings.database_url {
+/// The database in use.
+fn database_url(database: &Database, data_dir: &Path) -> anyhow::Result<String> {
+    Ok(match database {
         Database::External(url) => url.as_str().to_owned(),
-        Database::Embedded => embedded::url_of(&settings.data_dir)?,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut out = io::stdout();
-    let work = app::partitions::run(&url, settings, action, &mut out);
-    Ok(match runtime.block_on(work)? {
-        Outcome::Done => ExitCode::SUCCESS,
-        Outcome::Left => ExitCode::FAILURE,
+        Database::Embedded => embedded::url_of(data_dir)?,
     })
+}
+
+/// Does the work of a command on this thread.
+fn wait<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 fn serve(config: &Config) -> anyhow::Result<ExitCode> {

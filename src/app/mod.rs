@@ -5,6 +5,7 @@
 //! progress, sync the log, flush, stop the jobs, stop PostgreSQL; past the deadline, or at a
 //! second signal, say what was left in the log and go.
 
+mod command;
 mod database;
 mod drain;
 pub mod log;
@@ -18,13 +19,13 @@ mod start;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+pub use command::Outcome;
 pub use drain::Drained;
 use drain::Signals;
 pub use logging::init_logging;
 use start::Running;
 
 use crate::config::Settings;
-
 use crate::flush::FlushError;
 use crate::http::BindError;
 use crate::log::{IdentityError, LogFailed, OpenError};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::quarantine::Outcome;
+use super::command::{Outcome, unless_closed};
 use super::start::maintenance_settings;
 use crate::clock::SystemClock;
 use crate::config::{OutputForm, PartitionsAction, Settings};
@@ -47,13 +47,10 @@ pub async fn run(
     let (clock, telemetry) = (Arc::new(SystemClock), Arc::new(Telemetry::new()));
     let maintenance = Maintenance::new(options, wanted, window, clock, telemetry);
     let done = act(&maintenance, action, out).await;
-    match done {
-        // Output that is closed early, as by `head`, is no failure of ours.
-        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Outcome::Done)
-        }
-        done => done,
-    }
+    unless_closed(done, |error| match error {
+        CommandError::Output(error) => Some(error),
+        _ => None,
+    })
 }
 
 async fn act(

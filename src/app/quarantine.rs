@@ -6,19 +6,11 @@ use std::io::{self, Write};
 
 use render::{Lines, write_listed};
 
+use super::command::{Outcome, unless_closed};
 use crate::config::{OutputForm, QuarantineAction};
 use crate::flush::quarantine::{Quarantine, QuarantineError, Replayed};
 use crate::model::PartitionInterval;
 use crate::postgres::connect::{self, InvalidDatabaseUrl};
-
-/// How a command went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All that was asked for is done.
-    Done,
-    /// Something stays in the quarantine, or is not there.
-    Left,
-}
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +40,10 @@ pub async fn run(
         QuarantineAction::Replay(id) => replay(&mut quarantine, id, out).await,
         QuarantineAction::ReplayAll => replay_all(&mut quarantine, out).await,
     };
-    match done {
-        // Output that is closed early, as by `head`, is no failure of ours.
-        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Outcome::Done)
-        }
-        done => done,
-    }
+    unless_closed(done, |error| match error {
+        CommandError::Output(error) => Some(error),
+        _ => None,
+    })
 }
 
 async fn list(

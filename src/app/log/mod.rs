@@ -5,20 +5,12 @@ mod render;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use super::command::{Outcome, unless_closed};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Consent, LogAction, OutputForm, Settings};
 use crate::log::mend::{self, MendError, Resolve};
 use crate::log::survey::survey;
 use crate::log::{Access, OpenError, RealDisk};
-
-/// How a command went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All that was asked for is done, and all that was looked at is sound.
-    Done,
-    /// Something is damaged.
-    Damaged,
-}
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +47,10 @@ pub fn run(
             set_aside(&open(settings, Access::Write)?, segment, consent, out)
         }
     };
-    match done {
-        // Output that is closed early, as by `head`, is no failure of ours.
-        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Outcome::Done)
-        }
-        done => done,
-    }
+    unless_closed(done, |error| match error {
+        CommandError::Output(error) => Some(error),
+        _ => None,
+    })
 }
 
 fn open(settings: &Settings, access: Access) -> Result<RealDisk, CommandError> {
@@ -95,7 +84,7 @@ fn verify(
     })?;
     written?;
     render::verdict(&survey, form, out)?;
-    Ok(if survey.findings == 0 { Outcome::Done } else { Outcome::Damaged })
+    Ok(if survey.findings == 0 { Outcome::Done } else { Outcome::Left })
 }
 
 fn set_aside(
