@@ -278,15 +278,25 @@ fn reject_outside_window(window: &PartitionWindow, batch: &mut SampleBatch, now:
     samples.retain(|sample| {
         let admitted = admission.admits(sample.timestamp);
         if !admitted {
-            let reason = format!(
-                "timestamp: it is older than what is kept, and {} past partitions exist already, \
-                 which is the limit; check the sender's clock, or raise past-partitions-max",
-                window.past_max()
-            );
+            let reason = refusal(window, sample.timestamp);
             rejects.push(Reject { index: sample.index, kind: RejectKind::Partition, reason });
         }
         admitted
     });
+}
+
+/// Why the window does not admit that time.
+fn refusal(window: &PartitionWindow, timestamp: Timestamp) -> String {
+    if window.is_leaving(timestamp) {
+        return "timestamp: it is older than what is kept, and its partition is just being \
+                dropped; send it again later to have it stored for another day"
+            .to_owned();
+    }
+    format!(
+        "timestamp: it is older than what is kept, and {} past partitions exist already, which is \
+         the limit; check the sender's clock, or raise past-partitions-max",
+        window.past_max()
+    )
 }
 
 fn no_room(parts: &IngestParts, index: u32) -> Reject {

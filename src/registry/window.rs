@@ -29,6 +29,9 @@ struct Past {
     existing: BTreeMap<Timestamp, Timestamp>,
     /// Intervals without a partition that were promised one by an acknowledged sample.
     promised: BTreeSet<PartitionStart>,
+    /// Partitions that are being dropped: nothing can be written for their time until that is
+    /// done, and it waits for readers.
+    leaving: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Past {
@@ -36,6 +39,10 @@ impl Past {
     fn existing(&self, timestamp: Timestamp) -> Option<AdmittedSpan> {
         let (from, to) = self.existing.range(..=timestamp).next_back()?;
         (timestamp < *to).then_some(AdmittedSpan { from: *from, to: *to })
+    }
+
+    fn is_leaving(&self, timestamp: Timestamp) -> bool {
+        self.leaving.iter().any(|(from, to)| *from <= timestamp && timestamp < *to)
     }
 
     fn len(&self) -> usize {
@@ -76,17 +83,19 @@ impl PartitionWindow {
         }
     }
 
-    /// Learns which partitions exist, each by its begin and end. Those that are gone make room.
+    /// Learns which partitions exist, each by its begin and end, and which are being dropped.
+    /// Those that are gone make room.
     pub fn learn(
         &self,
         partitions: impl IntoIterator<Item = (Timestamp, Timestamp)>,
+        leaving: Vec<(Timestamp, Timestamp)>,
         now: Timestamp,
     ) {
         let recent = self.recent(now).timestamp();
         let existing = partitions.into_iter().filter(|(from, _)| *from < recent).collect();
         let mut past = self.past.lock();
         let Past { promised, .. } =
-            std::mem::replace(&mut *past, Past { existing, promised: BTreeSet::new() });
+            std::mem::replace(&mut *past, Past { existing, promised: BTreeSet::new(), leaving });
         // A promise is kept once partitions cover the whole of its interval.
         past.promised = promised
             .into_iter()
@@ -110,6 +119,9 @@ impl PartitionWindow {
             return Some(AdmittedSpan { from: recent.timestamp(), to: Timestamp::MAX });
         }
         let mut past = self.past.lock();
+        if past.is_leaving(timestamp) {
+            return None;
+        }
         if let Some(span) = past.existing(timestamp) {
             return Some(span);
         }
@@ -121,6 +133,11 @@ impl PartitionWindow {
             past.promised.insert(start);
         }
         Some(AdmittedSpan { from: start.timestamp(), to: self.interval.end_of(start) })
+    }
+
+    /// Whether nothing is taken for that time because its partition is being dropped.
+    pub fn is_leaving(&self, timestamp: Timestamp) -> bool {
+        self.past.lock().is_leaving(timestamp)
     }
 
     /// How many past partitions may exist.
@@ -159,9 +176,9 @@ mod tests {
         assert!(window.admit(day(200), now).is_some());
         assert!(window.admit(day(300), now).is_none(), "a third past partition is one too many");
         assert!(window.admit(day(100), now).is_some(), "a promised one stays open");
-        window.learn([existing(100), existing(200)], now);
+        window.learn([existing(100), existing(200)], vec![], now);
         assert!(window.admit(day(300), now).is_none(), "a kept promise still counts, once");
-        window.learn([existing(200)], now);
+        window.learn([existing(200)], vec![], now);
         assert!(window.admit(day(300), now).is_some(), "a dropped one makes room");
     }
 
@@ -180,14 +197,14 @@ mod tests {
     #[test]
     fn existing_partitions_count_against_the_bound() {
         let window = PartitionWindow::new(PartitionInterval::Day, 1);
-        window.learn([existing(100), existing(20_000)], day(20_000));
+        window.learn([existing(100), existing(20_000)], vec![], day(20_000));
         assert!(window.admit(day(101), day(20_000)).is_none());
     }
 
     #[test]
     fn every_hour_of_an_existing_day_is_taken() {
         let window = PartitionWindow::new(PartitionInterval::Hour, 1);
-        window.learn([existing(100)], day(20_000));
+        window.learn([existing(100)], vec![], day(20_000));
         for hour in 0..24 {
             let timestamp = day(100).offset_by(hour * PartitionInterval::Hour.micros());
             let span = window.admit(timestamp, day(20_000)).unwrap();
@@ -197,13 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_taken_for_a_partition_that_is_being_dropped() {
+        let window = PartitionWindow::new(PartitionInterval::Day, 3);
+        window.learn([existing(101)], vec![existing(100)], day(20_000));
+        assert!(window.admit(day(100), day(20_000)).is_none() && window.is_leaving(day(100)));
+        assert!(window.admit(day(101), day(20_000)).is_some() && !window.is_leaving(day(101)));
+        window.learn([existing(101)], vec![], day(20_000));
+        assert!(window.admit(day(100), day(20_000)).is_some(), "it is gone, and may be made again");
+    }
+
+    #[test]
     fn a_promise_is_kept_when_its_whole_interval_is_covered() {
         let window = PartitionWindow::new(PartitionInterval::Day, 3);
         let noon = existing(100).0.offset_by(DAY / 2);
         window.promise(day(100), day(20_000));
-        window.learn([(noon, existing(100).1)], day(20_000));
+        window.learn([(noon, existing(100).1)], vec![], day(20_000));
         assert_eq!(window.past.lock().promised.len(), 1, "the morning is missing");
-        window.learn([(existing(100).0, noon), (noon, existing(100).1)], day(20_000));
+        window.learn([(existing(100).0, noon), (noon, existing(100).1)], vec![], day(20_000));
         assert_eq!(window.past.lock().promised.len(), 0);
         window.promise(noon, day(20_000));
         assert_eq!(window.past.lock().len(), 2, "what exists needs no promise");

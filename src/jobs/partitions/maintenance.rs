@@ -13,7 +13,7 @@ use crate::model::{PartitionInterval, PartitionStart, Timestamp};
 use crate::postgres::StatementError;
 use crate::postgres::connect::{self, ConnectError};
 use crate::postgres::partitions::{
-    self, Creation, PartitionError, PartitionInfo, RetireError, statistics,
+    self, Creation, PartitionError, PartitionInfo, PartitionState, RetireError, statistics,
 };
 use crate::registry::PartitionWindow;
 use crate::telemetry::Telemetry;
@@ -268,10 +268,14 @@ impl Maintenance {
     /// Learns which partitions there are.
     async fn learn(&self, conn: &mut PgConnection) -> Result<(), MaintenanceError> {
         let existing = partitions::list(conn).await?;
-        let ranges: Vec<_> =
-            existing.iter().map(|info| (info.partition.from, info.partition.to)).collect();
-        self.window.learn(ranges.iter().copied(), self.clock.now());
-        let shown = i64::try_from(ranges.len()).unwrap_or(i64::MAX);
+        let in_state = |state| -> Vec<_> {
+            let in_state = existing.iter().filter(|info| info.state == state);
+            in_state.map(|info| (info.partition.from, info.partition.to)).collect()
+        };
+        let ranges = in_state(PartitionState::Attached);
+        let leaving = in_state(PartitionState::Detaching);
+        self.window.learn(ranges.iter().copied(), leaving, self.clock.now());
+        let shown = i64::try_from(existing.len()).unwrap_or(i64::MAX);
         self.telemetry.partitions.existing.set(shown);
         self.known.lock().ranges = ranges;
         self.show_time_left();
