@@ -2,7 +2,7 @@
 # Installs what the project needs and is missing, and nothing else.
 #
 #   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
-#   scripts/setup.sh test    the same, and Prometheus, Python packages, Go and curl for the tests
+#   scripts/setup.sh test    the same, and Prometheus, libfaketime, Python packages, Go and curl
 #
 # Every step first looks whether there is anything to do, so a second run takes no time. No service
 # is left behind: Debian's packages would start a PostgreSQL and a Prometheus of their own, which
@@ -82,6 +82,19 @@ need_prometheus() {
         rm prometheus_*.deb)
 }
 
+# A clock that tests move, unpacked like Prometheus; the tests look for it there.
+need_faketime() {
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1 \
+        "$tools"/usr/lib/*/faketime/libfaketimeMT.so.1; do
+        if [ -e "$library" ]; then return 0; fi
+    done
+    refresh_packages libfaketime
+    say "unpacking libfaketime into $tools"
+    mkdir -p "$tools"
+    (cd "$tools" && apt-get download -qq libfaketime && dpkg-deb -x libfaketime_*.deb . &&
+        rm libfaketime_*.deb)
+}
+
 # The quick start of the README is run as it is printed.
 need_curl() {
     if command -v curl >/dev/null; then return 0; fi
@@ -121,6 +134,7 @@ test)
     need_cargo
     need_postgres
     need_prometheus
+    need_faketime
     need_python
     need_curl
     need_go

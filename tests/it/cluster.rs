@@ -54,6 +54,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one whose processes have these variables.
+    pub(crate) fn start_with(variables: &[(&str, String)]) -> Self {
         // The port is free now; that another process takes it within a moment is unlikely.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = if rustix::process::geteuid().is_root() {
@@ -67,6 +72,7 @@ impl Cluster {
             .args(["-c", KEEPER, "sh"])
             .arg(programs())
             .arg(port.to_string())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())

@@ -9,6 +9,7 @@
 // What the tests share.
 mod client;
 mod cluster;
+mod faketime;
 mod frozen;
 mod home;
 mod output;
@@ -26,6 +27,7 @@ mod durability;
 mod external;
 mod log_commands;
 mod pages;
+mod partitions;
 mod prometheus;
 mod python_worker;
 mod quarantine;

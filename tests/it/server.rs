@@ -19,6 +19,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_noetl-metrics");
 pub(crate) struct Launch {
     flags: Vec<String>,
     database_url: Option<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Launch {
@@ -36,6 +37,12 @@ impl Launch {
     /// With this database instead of an embedded one.
     pub(crate) fn database(mut self, url: &str) -> Self {
         self.database_url = Some(url.to_owned());
+        self
+    }
+
+    /// With this variable in its environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -73,7 +80,7 @@ impl Launch {
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
         }
-        command.args(&self.flags);
+        command.envs(self.variables.iter().cloned()).args(&self.flags);
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
