@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::AppError;
 use crate::config::{Database, Settings};
@@ -19,8 +19,9 @@ use crate::postgres::{connect, node, schema};
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the embedded PostgreSQL may take to start: it may have its own log to recover.
 const EMBEDDED_START: Duration = Duration::from_secs(300);
-/// How long a registered server waits for PostgreSQL before it starts without.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a registered server waits before it starts without: for an embedded PostgreSQL to be up, and
+/// as long again for all that is to be done in the database.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The database as the start found it.
 pub(super) struct StartedDatabase {
@@ -31,6 +32,8 @@ pub(super) struct StartedDatabase {
     pub(super) psql: String,
     /// There is no point in asking it yet.
     is_away: bool,
+    /// Until when a registered server waits for its answers.
+    deadline: Instant,
 }
 
 impl StartedDatabase {
@@ -41,7 +44,7 @@ impl StartedDatabase {
             Database::External(url) => {
                 let options = connect::parse(url.as_str())?;
                 let psql = connect::describe(&options);
-                Ok(Self { options, embedded: None, psql, is_away: false })
+                Ok(Self { options, embedded: None, psql, is_away: false, deadline: deadline() })
             }
             Database::Embedded => {
                 let mut wanted = EmbeddedSettings::new(&settings.data_dir);
@@ -57,7 +60,7 @@ impl StartedDatabase {
                 let url = embedded.url();
                 let options = connect::parse(&url)?;
                 let psql = format!("psql '{url}'");
-                Ok(Self { options, embedded: Some(embedded), psql, is_away })
+                Ok(Self { options, embedded: Some(embedded), psql, is_away, deadline: deadline() })
             }
         }
     }
@@ -94,7 +97,7 @@ impl StartedDatabase {
         if self.is_away {
             return Ok(None);
         }
-        match timeout(PATIENCE, self.connect(identity, disk)).await {
+        match timeout_at(self.deadline, self.connect(identity, disk)).await {
             Ok(Ok(conn)) => return Ok(Some(conn)),
             Ok(Err(error)) if !passes(&error) => return Err(error),
             Ok(Err(error)) => {
@@ -105,6 +108,19 @@ impl StartedDatabase {
             ),
         }
         Ok(None)
+    }
+
+    /// Does what is good to have in the database but can wait.
+    pub(super) async fn try_in_time<E: std::fmt::Display>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<(), E>>,
+    ) {
+        match timeout_at(self.deadline, work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "{what} has to wait"),
+            Err(_) => tracing::warn!("{what} has to wait: PostgreSQL does not answer in time"),
+        }
     }
 
     async fn connect(
@@ -120,6 +136,10 @@ impl StartedDatabase {
         }
         Ok(conn)
     }
+}
+
+fn deadline() -> Instant {
+    Instant::now() + PATIENCE
 }
 
 /// Whether the embedded PostgreSQL is up soon. Else its supervision goes on to start it.

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::database::StartedDatabase;
-use super::{AppError, database, open_files, own_row};
+use super::{AppError, open_files, own_row};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
@@ -123,11 +122,7 @@ impl Running {
         if let Some(conn) = conn {
             telemetry.flush.postgres_up.set(1);
             // The flush makes the partitions that it needs, as soon as that is possible.
-            match timeout(database::PATIENCE, memory.partitions.prepare()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "partitions could not be made"),
-                Err(_) => tracing::warn!("partitions could not be made in time"),
-            }
+            database.try_in_time("making partitions", memory.partitions.prepare()).await;
             fill(conn, &memory.registry, settings, &*clock).await;
         }
         let log = open_log(settings, &disk, &telemetry, &memory, &*clock)?;

@@ -19,7 +19,7 @@ pub struct DatabaseRecovery {
 }
 
 /// How long PostgreSQL may take for one page. Reading goes on for as long as pages come.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why components could not all be read.
 #[derive(Debug, thiserror::Error)]
