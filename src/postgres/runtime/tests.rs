@@ -254,3 +254,78 @@ async fn servers_that_write_the_same_rows_do_not_deadlock() {
     }
     assert_eq!(rows(&mut a).await.len(), 400);
 }
+
+/// CPU seconds that a process has used.
+fn cpu_s(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+/// A measurement, printed: `cargo test --lib what_a_fleet_costs -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "a measurement, not a test"]
+async fn what_a_fleet_costs() {
+    const FLEET: usize = 50_000;
+    const TURNS: u32 = 20;
+    let (_database, mut conn) = fixture(&[]).await;
+    let backend: i32 =
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut conn).await.unwrap();
+    let backend = backend.to_string();
+    let keys: Vec<_> = (0..FLEET).map(|n| key(&format!("worker-{n:05}"))).collect();
+    let details = Details {
+        base_url: Some("http://queue-worker".into()),
+        runtime: Some("cpu".into()),
+        labels: Some(r#"["local","dev"]"#.into()),
+        hostname: Some("node-1".into()),
+        ..Details::default()
+    };
+    let used = || (cpu_s(&backend), cpu_s("self"));
+    let report = |what: &str, before: (f64, f64), times: u32| {
+        let after = used();
+        let each = |after: f64, before: f64| (after - before) * 1000.0 / f64::from(times);
+        println!(
+            "{what}: {:.0} ms of CPU in PostgreSQL, {:.0} ms here",
+            each(after.0, before.0),
+            each(after.1, before.1)
+        );
+    };
+    let before = used();
+    for chunk in keys.chunks(1000) {
+        let rows: Vec<_> =
+            chunk.iter().map(|key| registration(key, &details, "ready", 0)).collect();
+        register(&mut conn, &rows).await.unwrap();
+    }
+    report("50,000 registrations in 50 transactions", before, 1);
+    conn.execute("VACUUM ANALYZE noetl.runtime").await.unwrap();
+    let heard: Vec<_> = keys.iter().map(|key| (RuntimeId::derive(key), 0)).collect();
+    let lsn = "SELECT (pg_current_wal_lsn() - '0/0')::int8";
+    let wal: i64 = sqlx::query_scalar(lsn).fetch_one(&mut conn).await.unwrap();
+    let (before, began) = (used(), std::time::Instant::now());
+    for _ in 0..TURNS {
+        beat(&mut conn, &heard).await.unwrap();
+    }
+    report("a turn: 50,000 heartbeats in 5 statements", before, TURNS);
+    let written: i64 = sqlx::query_scalar(lsn).fetch_one(&mut conn).await.unwrap();
+    println!(
+        "  {} ms, {} MB of WAL",
+        began.elapsed().as_millis() / u128::from(TURNS),
+        (written - wal) / i64::from(TURNS) / 1_000_000
+    );
+    let before = used();
+    for _ in 0..TURNS {
+        assert!(sweep(&mut conn, MINUTE * 60).await.unwrap().is_empty());
+    }
+    report("a sweep that finds nobody", before, TURNS);
+    let before = used();
+    for _ in 0..TURNS {
+        assert_eq!(list(&mut conn, None, 100_000).await.unwrap().len(), FLEET);
+    }
+    report("a list", before, TURNS);
+    let size: i64 = sqlx::query_scalar("SELECT pg_table_size('noetl.runtime')")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    println!("the table after {TURNS} turns without a vacuum: {} MB", size / 1_000_000);
+}
