@@ -50,7 +50,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(wait(quarantine::run(&url, partition_interval, action, &mut out))??.into())
         }
         Command::Log { config, action } => {
-            Ok(log::run(config.settings(), action, &mut io::stdout())?.into())
+            let mut out = io::stdout();
+            Ok(wait(log::run(config.settings(), action, &mut out))??.into())
         }
     }
 }

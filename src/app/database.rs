@@ -8,12 +8,15 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use super::AppError;
 use crate::config::{Database, Settings};
 use crate::log::{Disk, Identity};
+use crate::model::{LogPlace, NodeNumber};
 use crate::postgres::embedded::{Embedded, EmbeddedSettings};
-use crate::postgres::{connect, node, schema};
+use crate::postgres::node::{self, NodeError};
+use crate::postgres::{connect, schema};
 
 /// The wait between two attempts to reach a database that this server needs for its first start.
 const RETRY: Duration = Duration::from_secs(2);
@@ -120,6 +123,24 @@ impl StartedDatabase {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "{what} has to wait"),
             Err(_) => tracing::warn!("{what} has to wait: PostgreSQL does not answer in time"),
+        }
+    }
+
+    /// Up to where this server's log is stored; `None` where PostgreSQL does not say in time, and the
+    /// flush will find out.
+    pub(super) async fn stored_place(
+        &self,
+        conn: &mut PgConnection,
+        number: NodeNumber,
+        log_id: Uuid,
+    ) -> Result<Option<LogPlace>, AppError> {
+        match timeout_at(self.deadline, node::place(conn, number, log_id)).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            Ok(Err(error @ NodeError::Unregistered { .. })) => Err(error.into()),
+            failed => {
+                tracing::warn!(?failed, "the log's position could not be read");
+                Ok(None)
+            }
         }
     }
 

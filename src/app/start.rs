@@ -12,7 +12,7 @@ use super::{AppError, open_files, own_row};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
-use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink};
+use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink, reader_at};
 use crate::http::{Api, ApiParts, ApiSettings, ConnectionTimes, Server, ServerSettings};
 use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
 use crate::jobs::{
@@ -93,8 +93,8 @@ impl Running {
         let registered = identity.node().is_some();
         let database = StartedDatabase::start(settings, registered).await?;
         let conn = database.prepare(&mut identity, &*disk).await?;
-        let node = identity.node().ok_or(AppError::Interrupted)?;
-        let group_ids = GroupIds::new(node, identity.take_group_block(&*disk)?)
+        let number = identity.node().ok_or(AppError::Interrupted)?;
+        let group_ids = GroupIds::new(number, identity.take_group_block(&*disk)?)
             .with_groups_closed_below(identity.groups_closed_below());
         let window = Arc::new(PartitionWindow::new(
             settings.partition_interval,
@@ -119,14 +119,20 @@ impl Running {
             window,
             outlines: Arc::default(),
         };
-        if let Some(conn) = conn {
+        let mut stored = None;
+        if let Some(mut conn) = conn {
             telemetry.flush.postgres_up.set(1);
+            stored = database.stored_place(&mut conn, number, identity.log_id()).await?;
             // The flush makes the partitions that it needs, as soon as that is possible.
             database.try_in_time("making partitions", memory.partitions.prepare()).await;
             fill(conn, &memory.registry, settings, &*clock).await;
         }
         let log = open_log(settings, &disk, &telemetry, &memory, &*clock)?;
         let progress = log.progress();
+        if let Some(stored) = stored {
+            // The flush asks this again; here it keeps a server from taking what it cannot store.
+            reader_at(&log.readers(), stored)?;
+        }
 
         let (stop, stopped) = shutdown::channel();
         let (stop_postgres, mut postgres_stopped) = shutdown::channel();
@@ -137,7 +143,7 @@ impl Running {
             Arc::clone(&clock),
             requests,
         );
-        let flush = spawn_flush(settings, &database, &identity, node, &log, &memory, &telemetry);
+        let flush = spawn_flush(settings, &database, &identity, number, &log, &memory, &telemetry);
         let runtime = RuntimeUpkeep {
             options: database.options.clone(),
             registry: Arc::clone(&memory.registry),
@@ -172,7 +178,7 @@ impl Running {
         let postgres = database.embedded.map(|embedded| {
             tokio::spawn(embedded.supervise(async move { postgres_stopped.requested().await }))
         });
-        tracing::info!(%address, node = node.get(), took_ms = began.elapsed().as_millis() as u64, "started");
+        tracing::info!(%address, node = number.get(), took_ms = began.elapsed().as_millis() as u64, "started");
         Ok(Self {
             api,
             log,

@@ -18,6 +18,8 @@ pub enum LogAction {
         /// Whether that was agreed to.
         consent: Consent,
     },
+    /// Have log and database fit together again, and accept what is missing between them.
+    AcceptGap(Consent),
 }
 
 /// Whether a person has agreed to give something up.
@@ -31,11 +33,13 @@ pub enum Consent {
 
 /// The settings that say where the log is.
 const LOG_KEYS: [&str; 1] = ["data-dir"];
+/// The settings that say what the log and the database are.
+const GAP_KEYS: [&str; 3] = ["data-dir", "database-url", "postgres-bin-dir"];
 
 /// Stands below the commands.
 const AFTER: &str = "\
-The server must be stopped. `inspect` and `verify` change nothing. `set-aside` says what it would \
-do, and does it with --yes; it deletes nothing. docs/operations.md goes through each case. Status 1 \
+The server must be stopped. `inspect` and `verify` change nothing. `set-aside` and `accept-gap` say \
+what they would do, and do it with --yes; they delete nothing. docs/operations.md goes through each case. Status 1 \
 of `verify` says that something is damaged.";
 
 /// The command line of `log`.
@@ -71,7 +75,16 @@ pub(super) fn command() -> clap::Command {
                 "Go on without what cannot be read of a damaged or missing segment",
             )
             .arg(segment)
-            .arg(yes),
+            .arg(yes.clone()),
+        )
+        .subcommand(
+            clap::Command::new("accept-gap")
+                .about(
+                    "Have the log and the database fit together again, after one of them was \
+                     restored: accept what is missing between them",
+                )
+                .args(flags(|setting| GAP_KEYS.contains(&setting.key)))
+                .arg(yes),
         )
 }
 
@@ -87,6 +100,7 @@ pub(super) fn read(name: &str, matches: &ArgMatches) -> Option<LogAction> {
             let segment = *matches.get_one::<u64>("segment")?;
             Some(LogAction::SetAside { segment, consent: consent() })
         }
+        "accept-gap" => Some(LogAction::AcceptGap(consent())),
         _ => None,
     }
 }

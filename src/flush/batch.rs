@@ -6,7 +6,8 @@ use crate::log::Record;
 use crate::log::entry::{self, Entries, Entry, EntryError};
 use crate::model::component::InvalidComponent;
 use crate::model::{
-    ComponentKey, LogPosition, NodeNumber, PartitionInterval, PartitionStart, ReportId, Timestamp,
+    ComponentKey, LogMark, LogPlace, LogPosition, NodeNumber, PartitionInterval, PartitionStart,
+    ReportId, Timestamp,
 };
 use crate::postgres::copy::{CopyBuffer, RowHead};
 use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
@@ -18,6 +19,8 @@ pub struct Batch {
     pub from: LogPosition,
     /// The position after the last record.
     pub to: LogPosition,
+    /// The marks of the records that end at [`Batch::from`] and at [`Batch::to`].
+    marks: (Option<LogMark>, Option<LogMark>),
     /// New components, in log order.
     pub components: Vec<ComponentDefinition>,
     /// New or changed series, in log order.
@@ -66,6 +69,7 @@ impl Batch {
         Self {
             from,
             to: from,
+            marks: (None, None),
             components: Vec::new(),
             series: Vec::new(),
             records: 0,
@@ -77,13 +81,30 @@ impl Batch {
         }
     }
 
+    /// An empty batch that begins at `start`, of which more is known than the position.
+    pub fn at(start: LogPlace, node: NodeNumber, interval: PartitionInterval) -> Self {
+        let marks = (start.mark, start.mark);
+        Self { marks, ..Self::new(start.position, node, interval) }
+    }
+
+    /// Where the batch begins.
+    pub fn start(&self) -> LogPlace {
+        LogPlace { position: self.from, mark: self.marks.0 }
+    }
+
+    /// Where the batch ends.
+    pub fn end(&self) -> LogPlace {
+        LogPlace { position: self.to, mark: self.marks.1 }
+    }
+
     /// Adds the record that stands at the batch's end. After an error the batch holds a part of
     /// it, and is to be dropped.
     pub fn add(&mut self, record: &Record<'_>) -> Result<(), UnreadableRecord> {
         debug_assert_eq!(record.position, self.to, "records are added in the log's order");
         let position = record.position;
         self.add_entries(record).map_err(|flaw| UnreadableRecord { position, flaw })?;
-        self.to = record.end();
+        let end = record.end_place();
+        (self.to, self.marks.1) = (end.position, end.mark);
         self.records += 1;
         self.bytes += record.payload.len();
         Ok(())

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::Batch;
 use super::batch::UnreadableRecord;
 use crate::log::{Progress, ReadError, Reader};
-use crate::model::{LogPosition, NodeNumber, PartitionInterval};
+use crate::model::{LogPlace, LogPosition, NodeNumber, PartitionInterval};
 
 /// When a batch is full, and when it is old enough.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ const QUIET_WAIT: Duration = Duration::from_secs(60);
 /// The batcher. Runs on a thread of its own, for it reads files.
 pub struct Batcher {
     reader: Reader,
+    /// Where the next batch begins.
+    at: LogPlace,
     progress: Arc<Progress>,
     settings: BatchSettings,
     node: NodeNumber,
@@ -77,8 +79,8 @@ impl Batcher {
         node: NodeNumber,
         batches: mpsc::Sender<Batch>,
     ) -> Self {
-        let wanted = reader.position();
-        Self { reader, progress, settings, node, batches, wanted }
+        let (wanted, at) = (reader.position(), reader.start());
+        Self { reader, at, progress, settings, node, batches, wanted }
     }
 
     /// Cuts batches until the log is closed and read to its end, or nobody takes them any more.
@@ -100,7 +102,7 @@ impl Batcher {
 
     /// A batch of what comes next.
     pub(super) fn begin(&self) -> Batch {
-        Batch::new(self.reader.position(), self.node, self.settings.interval)
+        Batch::at(self.at, self.node, self.settings.interval)
     }
 
     /// Gathers until the batch is full, old or wanted, or the log is at its end.
@@ -149,6 +151,7 @@ impl Batcher {
         let BatchSettings { rows_max, bytes_max, .. } = self.settings;
         while let Some(record) = self.reader.next()? {
             batch.add(&record)?;
+            self.at = batch.end();
             if batch.to.get() - batch.from.get() >= rows_max || batch.bytes() >= bytes_max {
                 return Ok(true);
             }

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::refusal::Source;
 use super::{Batch, BatchSettings, Batcher, BatcherError, RefusedRecord, Sink, SinkError};
-use crate::log::{Progress, ReadError, Readers};
-use crate::model::{ComponentKey, LogPosition, NodeNumber};
+use crate::log::{Progress, ReadError, Reader, Readers};
+use crate::model::{ComponentKey, LogPlace, NodeNumber};
 use crate::registry::Registry;
 use crate::telemetry::Telemetry;
 
@@ -31,9 +31,20 @@ pub enum FlushError {
     /// The log does not hold what the database says comes next.
     #[error(
         "the log and the database do not fit together: {0}. Either the database was restored \
-         from a backup, or the log's directory was; see docs/ARCHITECTURE.md, \"Exactly once\""
+         from a backup, or the log's directory was; docs/operations.md says what to do, and \
+         `noetl-metrics log accept-gap` what going on as it is gives up"
     )]
-    Gap(#[from] ReadError),
+    Gap(ReadError),
+    /// The database has another history of this log.
+    #[error(
+        "the database has another history of this log up to position {stored} than the log itself: \
+         its directory was copied, or restored, and both have gone on. Nothing was written. Run one \
+         of the two; docs/operations.md says which, and what to do with the other"
+    )]
+    Foreign {
+        /// What the database says.
+        stored: LogPlace,
+    },
     /// The batcher cannot go on.
     #[error(transparent)]
     Batcher(#[from] BatcherError),
@@ -45,17 +56,18 @@ pub enum FlushError {
     Permanent(String),
     /// The position in PostgreSQL is none that this server could have left there.
     #[error(
-        "the database says that this server's log is stored up to position {found}, but this \
-         server stored it from {from} to {to}: another process writes this log, or the database \
-         was restored. Stop the other process, or see docs/ARCHITECTURE.md, \"Exactly once\""
+        "the database says that this server's log is stored up to position {}, but this server \
+         stored it from {} to {}: another process writes a copy of this log, or the database was \
+         restored. Stop the other process, or see docs/operations.md",
+        found.position, from.position, to.position
     )]
     Moved {
         /// What the database says.
-        found: LogPosition,
+        found: LogPlace,
         /// Where the batch in hand begins.
-        from: LogPosition,
+        from: LogPlace,
         /// Where it ends.
-        to: LogPosition,
+        to: LogPlace,
     },
 }
 
@@ -127,9 +139,9 @@ impl<S: Sink> Flusher<S> {
         settings: BatchSettings,
         node: NodeNumber,
     ) -> Result<(Batcher, mpsc::Receiver<Batch>, Source), FlushError> {
-        let position = self.position().await?;
-        let reader = readers.reader(position)?;
-        self.progress.set_flushed(position);
+        let stored = self.position().await?;
+        let reader = reader_at(&readers, stored)?;
+        self.progress.set_flushed(stored.position);
         self.learn_missing_ids().await?;
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let batcher = Batcher::new(reader, Arc::clone(&self.progress), settings, node, sender);
@@ -184,8 +196,8 @@ impl<S: Sink> Flusher<S> {
             }
             // Whether the attempt was committed before it failed, only the position knows.
             match self.position().await? {
-                found if found == to => return Ok(Answer::Taken),
-                found if found == from => {}
+                found if found.agrees_with(&to) => return Ok(Answer::Taken),
+                found if found.agrees_with(&from) => {}
                 found => return Err(FlushError::Moved { found, from, to }),
             }
         }
@@ -193,7 +205,7 @@ impl<S: Sink> Flusher<S> {
 
     /// The position up to which the log is in the sink, waiting for the sink as long as it
     /// takes.
-    async fn position(&mut self) -> Result<LogPosition, FlushError> {
+    async fn position(&mut self) -> Result<LogPlace, FlushError> {
         let mut backoff = Backoff::default();
         loop {
             match in_time(self.sink.position()).await {
@@ -288,11 +300,28 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, SinkError>>) -> Resul
 }
 
 impl Step<'_> {
-    fn range(self) -> (LogPosition, LogPosition) {
+    fn range(self) -> (LogPlace, LogPlace) {
         match self {
-            Self::Commit(batch) => (batch.from, batch.to),
+            Self::Commit(batch) => (batch.start(), batch.end()),
             Self::SetAside(record) => (record.from, record.to),
         }
+    }
+}
+
+impl From<ReadError> for FlushError {
+    fn from(error: ReadError) -> Self {
+        Self::Gap(error)
+    }
+}
+
+/// A reader that goes on where the log is `stored` up to, if that is a place in its history.
+pub fn reader_at(readers: &Readers, stored: LogPlace) -> Result<Reader, FlushError> {
+    let reader = readers.reader(stored.position)?;
+    // Within a record, the start is where that begins.
+    if reader.start().agrees_with(&stored) {
+        Ok(reader)
+    } else {
+        Err(FlushError::Foreign { stored })
     }
 }
 

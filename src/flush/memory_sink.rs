@@ -6,7 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Batch, RefusedRecord, Sink, SinkError};
-use crate::model::{ComponentKey, GroupId, LogPosition, RuntimeId, SeriesDefinition, Slot};
+use crate::model::{
+    ComponentKey, GroupId, LogMark, LogPlace, LogPosition, RuntimeId, SeriesDefinition, Slot,
+};
 use crate::postgres::copy::decoder::{Decoder, Row};
 use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 
@@ -14,6 +16,8 @@ use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 #[derive(Default)]
 pub(super) struct Database {
     pub(super) position: LogPosition,
+    /// The mark beside the position.
+    pub(super) mark: Option<LogMark>,
     /// In the order in which they were taken.
     pub(super) rows: Vec<Row>,
     pub(super) components: BTreeMap<ComponentKey, RuntimeId>,
@@ -27,8 +31,8 @@ pub(super) struct Database {
 
 /// What is taken at once, or not at all.
 pub(super) struct Transaction {
-    pub(super) from: LogPosition,
-    pub(super) to: LogPosition,
+    pub(super) from: LogPlace,
+    pub(super) to: LogPlace,
     rows: Vec<Row>,
     components: Vec<ComponentDefinition>,
     series: Vec<SeriesSlotDefinition>,
@@ -40,8 +44,8 @@ impl Transaction {
     pub(super) fn of(batch: &Batch) -> Self {
         let rows = batch.partitions().flat_map(|one| Decoder::new(one.rows.bytes()).rows());
         Self {
-            from: batch.from,
-            to: batch.to,
+            from: batch.start(),
+            to: batch.end(),
             rows: rows.collect(),
             components: batch.components.clone(),
             series: batch.series.clone(),
@@ -102,7 +106,7 @@ impl MemorySink {
                 Err(SinkError::Temporary("the answer was lost".to_owned()))
             }
             Fault::Moved(position) => {
-                database.position = position;
+                (database.position, database.mark) = (position, None);
                 Err(SinkError::Temporary("it is not where it was".to_owned()))
             }
             Fault::Permanent => Err(SinkError::Permanent("it wants a person".to_owned())),
@@ -130,10 +134,15 @@ impl Database {
         samples
     }
 
+    /// The position and its mark.
+    pub(super) fn place(&self) -> LogPlace {
+        LogPlace { position: self.position, mark: self.mark }
+    }
+
     /// Whether the transaction could be taken now, and why not.
     pub(super) fn check(&self, transaction: &Transaction) -> Result<(), SinkError> {
-        if self.position != transaction.from {
-            return Err(SinkError::Temporary(format!("the position is {}", self.position)));
+        if !self.place().agrees_with(&transaction.from) {
+            return Err(SinkError::Temporary(format!("the position is {}", self.place())));
         }
         let values = transaction.rows.iter().flat_map(|row| &row.values).flatten();
         if let Some(value) =
@@ -160,7 +169,7 @@ impl Database {
     pub(super) fn commit_transaction(&mut self, transaction: Transaction) -> Result<(), SinkError> {
         self.check(&transaction)?;
         let Transaction { from: _, to, rows, components, series, aside } = transaction;
-        self.position = to;
+        (self.position, self.mark) = (to.position, to.mark);
         self.commits += usize::from(aside.is_none());
         self.rows.extend(rows);
         for component in components {
@@ -186,8 +195,8 @@ impl Database {
 }
 
 impl Sink for MemorySink {
-    async fn position(&mut self) -> Result<LogPosition, SinkError> {
-        self.call(|database| Ok(database.position))
+    async fn position(&mut self) -> Result<LogPlace, SinkError> {
+        self.call(|database| Ok(database.place()))
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {

@@ -25,6 +25,6 @@ mod verdict;
 
 pub use batch::{Batch, PartitionRows, UnreadableRecord};
 pub use batcher::{BatchSettings, Batcher, BatcherError};
-pub use flusher::{FlushError, Flusher};
+pub use flusher::{FlushError, Flusher, reader_at};
 pub use postgres_sink::PostgresSink;
 pub use sink::{RefusedRecord, Sink, SinkError};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::tables::{self, Tables};
 use super::verdict::{content, temporary};
 use super::{Batch, RefusedRecord, Sink, SinkError};
-use crate::model::{ComponentKey, LogPosition, NodeNumber, PartitionInterval, RuntimeId};
+use crate::model::{ComponentKey, LogPlace, NodeNumber, PartitionInterval, RuntimeId};
 use crate::postgres::definitions::{self, ComponentDefinition, SeriesSlotDefinition};
 use crate::postgres::node::{self, NodeError};
 use crate::postgres::schema;
@@ -75,7 +75,7 @@ impl PostgresSink {
 
     async fn commit_on(&mut self, conn: &mut PgConnection, batch: &Batch) -> Result<(), SinkError> {
         let copies = self.tables.of(conn, batch).await?;
-        let mut transaction = self.advance(conn, batch.from, batch.to).await?;
+        let mut transaction = self.advance(conn, batch.start(), batch.end()).await?;
         tables::write(&mut transaction, batch, &copies).await?;
         transaction.commit().await.map_err(temporary)
     }
@@ -94,7 +94,7 @@ impl PostgresSink {
             Err(SinkError::Refused(_)) => defining.rollback().await.map_err(temporary)?,
             Err(error) => return Err(error),
         }
-        quarantine::insert(&mut transaction, self.node, *from, reason, payload)
+        quarantine::insert(&mut transaction, self.node, from.position, reason, payload)
             .await
             .map_err(content)?;
         transaction.commit().await.map_err(temporary)
@@ -106,8 +106,8 @@ impl PostgresSink {
     async fn advance<'c>(
         &self,
         conn: &'c mut PgConnection,
-        from: LogPosition,
-        to: LogPosition,
+        from: LogPlace,
+        to: LogPlace,
     ) -> Result<Transaction<'c, Postgres>, SinkError> {
         let mut transaction = conn.begin().await.map_err(temporary)?;
         match node::advance(&mut transaction, self.node, self.log_id, from, to).await {
@@ -131,11 +131,9 @@ async fn define(
 }
 
 impl Sink for PostgresSink {
-    async fn position(&mut self) -> Result<LogPosition, SinkError> {
-        self.on_connection(async |sink, conn| {
-            Ok(node::position(conn, sink.node, sink.log_id).await?)
-        })
-        .await
+    async fn position(&mut self) -> Result<LogPlace, SinkError> {
+        self.on_connection(async |sink, conn| Ok(node::place(conn, sink.node, sink.log_id).await?))
+            .await
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {

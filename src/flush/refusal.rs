@@ -30,7 +30,7 @@ impl Source {
         records_max: usize,
     ) -> Result<(Batch, Vec<u8>), BatcherError> {
         let mut reader = self.readers.reader(from)?;
-        let mut run = Batch::new(from, self.node, self.interval);
+        let mut run = Batch::at(reader.start(), self.node, self.interval);
         let mut first = Vec::new();
         while run.to < end && run.records() < records_max {
             let Some(record) = reader.next()? else { break };
@@ -75,8 +75,8 @@ impl<S: Sink> Flusher<S> {
                 Answer::Refused(reason) => {
                     at = run.to;
                     self.set_aside(RefusedRecord {
-                        from: run.from,
-                        to: run.to,
+                        from: run.start(),
+                        to: run.end(),
                         reason,
                         payload,
                         components: run.components,
@@ -95,18 +95,19 @@ impl<S: Sink> Flusher<S> {
         if let Answer::Refused(reason) = self.take(Step::SetAside(&record)).await? {
             return Err(FlushError::Permanent(format!(
                 "the record at position {} can neither be stored ({}) nor be set aside ({reason})",
-                record.from, record.reason
+                record.from.position, record.reason
             )));
         }
-        let rows = record.to.get() - record.from.get();
+        let (from, to) = (record.from.position, record.to.position);
+        let rows = to.get() - from.get();
         tracing::error!(
-            position = record.from.get(),
+            position = from.get(),
             rows,
             reason = record.reason,
             "PostgreSQL refuses a report for its content; it was set aside in noetl.quarantine"
         );
         self.telemetry.flush.quarantined_rows.inc_by(rows);
-        self.progress.set_flushed(record.to);
+        self.progress.set_flushed(to);
         let components: Vec<_> = record.components.iter().map(|one| &one.key).collect();
         self.learn_runtime_ids(&components).await
     }

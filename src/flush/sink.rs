@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::Batch;
-use crate::model::{ComponentKey, LogPosition, RuntimeId};
+use crate::model::{ComponentKey, LogPlace, RuntimeId};
 use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 
 /// Where batches go. What is taken and the position after it are taken together or not at all.
@@ -12,7 +12,7 @@ use crate::postgres::definitions::{ComponentDefinition, SeriesSlotDefinition};
 /// (the answer may be what was lost): [`Sink::position`] tells.
 pub trait Sink: Send + 'static {
     /// The position up to which this log is in the sink.
-    fn position(&mut self) -> impl Future<Output = Result<LogPosition, SinkError>> + Send;
+    fn position(&mut self) -> impl Future<Output = Result<LogPlace, SinkError>> + Send;
 
     /// Takes the batch, which begins at the sink's position, and moves the position to its end.
     fn commit(&mut self, batch: &Batch) -> impl Future<Output = Result<(), SinkError>> + Send;
@@ -35,10 +35,10 @@ pub trait Sink: Send + 'static {
 /// A record that a sink will not take, ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRecord {
-    /// Its position.
-    pub from: LogPosition,
-    /// The position of the record after it.
-    pub to: LogPosition,
+    /// Where it begins.
+    pub from: LogPlace,
+    /// Where it ends.
+    pub to: LogPlace,
     /// What the sink said.
     pub reason: String,
     /// The record as the log holds it.

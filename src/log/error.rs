@@ -164,7 +164,10 @@ pub enum Damage {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// What stood there was deleted.
-    #[error("position {from} is no longer in the log, which starts at {first}")]
+    #[error(
+        "position {from} is no longer in the log, which starts at {first}: {} rows are missing",
+        first.get().saturating_sub(from.get())
+    )]
     Gone {
         /// What was asked for.
         from: LogPosition,
@@ -173,9 +176,9 @@ pub enum ReadError {
     },
     /// The log does not reach that far.
     #[error(
-        "position {from} is beyond the log's end, {synced}: synced records were lost, or this is \
-         not the log that PostgreSQL's position belongs to; restore the log directory, or start \
-         with an empty one, which becomes a new node"
+        "position {from} is {} rows beyond the log's end, {synced}: synced records were lost, or this \
+         is not the log that PostgreSQL's position belongs to",
+        from.get().saturating_sub(synced.get())
     )]
     Beyond {
         /// What was asked for.

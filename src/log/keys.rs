@@ -249,7 +249,13 @@ impl<'a> Draft<'a> {
         Self {
             disk,
             file: None,
-            header: SegmentHeader { log_id, identity: random_identity(), number, first },
+            header: SegmentHeader {
+                log_id,
+                identity: random_identity(),
+                number,
+                first,
+                before: None,
+            },
             entries: Vec::new(),
             frame: Vec::new(),
             offset: RECORDS_START,

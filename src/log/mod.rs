@@ -87,6 +87,21 @@ impl LogSettings {
     /// The active segment, the complete one that is kept, and the spare.
     const SEGMENTS_MIN: u64 = 3;
 
+    /// Settings under which the log on `disk` is opened for a moment, whatever the server's are:
+    /// segments as long as its longest, and a budget that holds them all.
+    pub fn as_it_is(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let names = disk.list().map_err(OpenError::io("list the log directory"))?;
+        let mut segment_bytes = Self::SEGMENT_BYTES_MIN;
+        for number in scan::numbers(&names) {
+            let name = segment::segment_name(number);
+            let bytes = disk.open(&name).and_then(|file| file.bytes());
+            segment_bytes =
+                segment_bytes.max(bytes.map_err(OpenError::io(format!("read {name}")))?);
+        }
+        let segment_bytes = segment_bytes.next_multiple_of(RECORDS_START);
+        Ok(Self { segment_bytes, budget_bytes: u64::MAX / 2, ..Self::default() })
+    }
+
     /// Checks the bounds and their relations.
     pub fn check(&self) -> Result<(), OpenError> {
         let Self { segment_bytes, budget_bytes, staging_bytes_max } = self;
@@ -171,7 +186,7 @@ impl Log {
         keys: KeyFiles,
         found: scan::Found,
     ) -> (Self, Writer, Preparer) {
-        let scan::Found { segments, end, spares: inherited } = found;
+        let scan::Found { segments, end, mark, spares: inherited } = found;
         let active = segments.back().cloned().expect("a log has an active segment");
         let offset = active.synced_bytes();
         telemetry.log.budget_bytes.set(i64::try_from(settings.budget_bytes).unwrap_or(i64::MAX));
@@ -192,6 +207,7 @@ impl Log {
             active,
             offset,
             synced: end,
+            mark,
             intake: Arc::clone(&intake),
             spares: Arc::clone(&spares),
             catalog: Arc::clone(&catalog),
@@ -348,6 +364,7 @@ fn first_segment(disk: &dyn Disk, identity: &Identity, bytes: u64) -> io::Result
         identity: random_identity(),
         number: 0,
         first: LogPosition::ZERO,
+        before: None,
     };
     activate(disk, &name, file, header)
 }

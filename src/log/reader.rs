@@ -9,8 +9,11 @@ use super::LogPosition;
 use super::catalog::Catalog;
 use super::cursor::Cursor;
 use super::disk::Disk;
+use super::entry::{Entries, Entry};
 use super::error::ReadError;
+use super::record;
 use super::segment::Segment;
+use crate::model::{LogMark, LogPlace};
 
 /// One record of the log: an accepted report, whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,18 @@ impl Record<'_> {
     pub fn end(&self) -> LogPosition {
         self.position.advance(u64::from(self.rows.max(1)))
     }
+
+    /// Where the next record begins. The mark is not known behind a hole, for what another copy
+    /// of the log has there was something else.
+    pub fn end_place(&self) -> LogPlace {
+        let hole = matches!(Entries::new(self.payload).next(), Some(Ok(Entry::Hole(_))));
+        LogPlace { position: self.end(), mark: (!hole).then(|| self.mark()) }
+    }
+
+    /// What it is, wherever it stands, see `docs/format/log.md`.
+    pub fn mark(&self) -> LogMark {
+        record::mark(self.position, self.rows, self.payload)
+    }
 }
 
 /// A place in the log that moves on with each record.
@@ -37,6 +52,7 @@ pub struct Reader {
     segment: Arc<Segment>,
     cursor: Cursor,
     catalog: Arc<Catalog>,
+    start: LogPlace,
     /// Keeps the directory locked for as long as somebody reads, though the log be closed.
     _disk: Arc<dyn Disk>,
 }
@@ -57,12 +73,16 @@ impl Reader {
             return Err(ReadError::Gone { from, first: catalog.first() });
         };
         let cursor = Cursor::new(segment.header.first);
-        let mut reader = Self { segment, cursor, catalog, _disk: disk };
+        let start = LogPlace { position: segment.header.first, mark: segment.header.before };
+        let mut reader = Self { segment, cursor, catalog, start, _disk: disk };
         // Only reading a record shows where it ends, so the one that holds `from` is read twice.
         while reader.cursor.position() < from {
             let (offset, position) = (reader.cursor.offset(), reader.cursor.position());
             match reader.next()? {
-                Some(record) if record.end() <= from => {}
+                Some(record) if record.end() <= from => {
+                    let end = record.end_place();
+                    reader.start = end;
+                }
                 _ => {
                     reader.cursor.rewind(offset, position);
                     break;
@@ -70,6 +90,11 @@ impl Reader {
             }
         }
         Ok(reader)
+    }
+
+    /// Where this reader began: at the record that holds the row it was asked for.
+    pub fn start(&self) -> LogPlace {
+        self.start
     }
 
     /// The position of the record that [`Reader::next`] will return.

@@ -14,6 +14,7 @@
 //! segment it goes to and what is synced by then.
 
 use super::LogPosition;
+use crate::model::LogMark;
 
 /// Bytes before the payload.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -112,12 +113,14 @@ pub(super) struct Sealed {
     pub(super) records: u64,
     /// The position after the last record.
     pub(super) end: LogPosition,
+    /// The mark of the last record.
+    pub(super) mark: Option<LogMark>,
 }
 
 /// Completes staged records for `segment`, given that the log is synced up to `synced`, which is
 /// also the position of the first of them.
 pub(super) fn seal(mut staged: &mut [u8], segment: u64, synced: LogPosition) -> Sealed {
-    let mut sealed = Sealed { records: 0, end: synced };
+    let mut sealed = Sealed { records: 0, end: synced, mark: None };
     while let Some(header) = Header::read(staged) {
         let (frame, rest) = staged.split_at_mut(header.frame_bytes());
         let unsynced_rows = header.position.get() - synced.get();
@@ -130,9 +133,20 @@ pub(super) fn seal(mut staged: &mut [u8], segment: u64, synced: LogPosition) -> 
         frame[..4].copy_from_slice(&checksum.to_le_bytes());
         sealed.records += 1;
         sealed.end = header.position.advance(u64::from(header.rows.max(1)));
+        if rest.is_empty() {
+            let payload = &frame[HEADER_BYTES..][..header.payload_bytes as usize];
+            sealed.mark = Some(mark(header.position, header.rows, payload));
+        }
         staged = rest;
     }
     sealed
+}
+
+/// What a record is, wherever it stands: CRC32C over its position, its rows and its payload.
+pub(super) fn mark(position: LogPosition, rows: u32, payload: &[u8]) -> LogMark {
+    let start = crc32c::crc32c(&position.get().to_le_bytes());
+    let head = crc32c::crc32c_append(start, &rows.to_le_bytes());
+    LogMark::new(crc32c::crc32c_append(head, payload))
 }
 
 /// Checks a whole record, `frame` being exactly as long as its header says.
@@ -153,7 +167,8 @@ mod tests {
             stage(&mut bytes, LogPosition::new(90), 10, &payload);
             stage(&mut bytes, LogPosition::new(100), 0, &payload);
             let sealed = seal(&mut bytes, 42, LogPosition::new(90));
-            assert_eq!(sealed, Sealed { records: 2, end: LogPosition::new(101) });
+            let mark = Some(mark(LogPosition::new(100), 0, &payload));
+            assert_eq!(sealed, Sealed { records: 2, end: LogPosition::new(101), mark });
             let frame = frame_bytes(payload_bytes);
             assert_eq!(bytes.len(), 2 * frame);
             let header = Header::read(&bytes[frame..]).unwrap();

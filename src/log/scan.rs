@@ -22,7 +22,7 @@ use super::segment::{
     BadSegmentHeader, RECORDS_START, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_spare_name,
     segment_name, segment_number,
 };
-use crate::model::LogPosition;
+use crate::model::{LogMark, LogPosition};
 
 /// Bytes that are written again at once.
 const REWRITE_BYTES: usize = 1 << 20;
@@ -33,6 +33,8 @@ pub(super) struct Found {
     pub(super) segments: VecDeque<Arc<Segment>>,
     /// The position of the next record.
     pub(super) end: LogPosition,
+    /// The mark of the record that ends there.
+    pub(super) mark: Option<LogMark>,
     /// Names of prepared files.
     pub(super) spares: Vec<String>,
 }
@@ -59,19 +61,25 @@ pub(super) fn scan(
         Some(oldest) => Cursor::new(oldest.header.first),
         None => Cursor::new(LogPosition::ZERO),
     };
+    let mut mark = None;
     for (nth, segment) in segments.iter().enumerate() {
+        mark = segment.header.before;
+        let mut visit = |record: Record<'_>| {
+            mark = Some(record.mark());
+            visit(record);
+        };
         cursor.enter_next_segment();
         match segments.get(nth + 1) {
             Some(next) => {
-                read_complete(segment, next.header.first, &mut cursor, visit)?;
+                read_complete(segment, next.header.first, &mut cursor, &mut visit)?;
                 segment.complete(cursor.position());
             }
-            None => read_last(segment, &mut cursor, visit)?,
+            None => read_last(segment, &mut cursor, &mut visit)?,
         }
         segment.set_synced_bytes(cursor.offset());
     }
     let spares = names.into_iter().filter(|name| is_spare_name(name)).collect();
-    Ok(Found { segments, end: cursor.position(), spares })
+    Ok(Found { segments, end: cursor.position(), mark, spares })
 }
 
 /// The numbers of the segments among `names`, in order.

@@ -11,7 +11,7 @@
 //! 32  u64      identity: a random number that every record in the segment repeats
 //! 40  u64      number, as in the file's name
 //! 48  u64      position of the first record
-//! 56  u32      zero
+//! 56  u32      mark of the record before the first; 0: not known
 //! 60  u32      CRC32C of the 60 bytes before
 //! ```
 
@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::LogPosition;
 use super::disk::DiskFile;
+use crate::model::LogMark;
 
 /// Where the first record stands.
 pub(super) const RECORDS_START: u64 = 4096;
@@ -65,6 +66,8 @@ pub(super) struct SegmentHeader {
     pub(super) identity: u64,
     pub(super) number: u64,
     pub(super) first: LogPosition,
+    /// The mark of the record before the first.
+    pub(super) before: Option<LogMark>,
 }
 
 /// Why a header cannot be read.
@@ -86,6 +89,9 @@ impl SegmentHeader {
         bytes[32..40].copy_from_slice(&self.identity.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.number.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.first.get().to_le_bytes());
+        // One mark in 2^32 is zero, and then not known.
+        let before = self.before.map_or(0, LogMark::get);
+        bytes[56..60].copy_from_slice(&before.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..60]);
         bytes[60..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -107,6 +113,7 @@ impl SegmentHeader {
             identity: double(32),
             number: double(40),
             first: LogPosition::new(double(48)),
+            before: Some(LogMark::new(word(56))).filter(|mark| mark.get() != 0),
         })
     }
 }
@@ -189,6 +196,7 @@ mod tests {
             identity: random_identity(),
             number: 3,
             first: LogPosition::new(77),
+            before: Some(LogMark::new(0x0102_0304)),
         };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));

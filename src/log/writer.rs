@@ -15,6 +15,7 @@ use super::preparer::Spares;
 use super::progress::Progress;
 use super::record;
 use super::segment::{RECORDS_START, Segment, SegmentHeader, random_identity};
+use crate::model::LogMark;
 use crate::telemetry::Telemetry;
 
 /// A buffer that a burst has grown beyond this is given back once it has been written.
@@ -28,6 +29,8 @@ pub(super) struct Writer {
     /// Where the next record goes in the active segment.
     pub(super) offset: u64,
     pub(super) synced: LogPosition,
+    /// The mark of the record that ends there.
+    pub(super) mark: Option<LogMark>,
     pub(super) intake: Arc<Intake>,
     pub(super) spares: Arc<Spares>,
     pub(super) catalog: Arc<Catalog>,
@@ -116,6 +119,7 @@ impl Writer {
         self.records += sealed.records;
         self.offset += records.len() as u64;
         self.synced = sealed.end;
+        self.mark = sealed.mark;
         self.active.set_synced_bytes(self.offset);
         self.progress.set_synced(self.synced);
         Ok(())
@@ -130,6 +134,7 @@ impl Writer {
             identity: random_identity(),
             number: self.active.header.number + 1,
             first: self.synced,
+            before: self.mark,
         };
         let segment = activate(&*self.disk, &name, file, header)
             .map_err(|error| LogFailed::new("start a segment", &error))?;

@@ -8,6 +8,7 @@ pub mod component;
 pub mod ids;
 pub mod limits;
 pub mod partition;
+pub mod place;
 pub mod profile;
 pub mod sample;
 pub mod series;
@@ -20,6 +21,7 @@ pub use ids::{
 };
 pub use limits::Limits;
 pub use partition::{PartitionInterval, PartitionStart};
+pub use place::{LogMark, LogPlace};
 pub use profile::{Details, ListedComponent, Profile, STATUS_OFFLINE, STATUS_READY};
 pub use sample::{Reject, RejectKind, Sample, SampleBatch};
 pub use series::{MetricType, SeriesDefinition};

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{AdvisoryLock, Doing, StatementError};
-use crate::model::{LogPosition, NodeNumber};
+use crate::model::{GroupId, LogMark, LogPlace, LogPosition, NodeNumber, ReportId};
 
 /// Why a log cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +22,10 @@ pub enum NodeError {
     NumbersUsedUp,
     /// The database does not know the log.
     #[error(
-        "noetl.ingest_node has no row for node {} with log {log_id}: this is another database, \
-         or one restored from before the log began; point the server at the right one, or start \
-         it with an empty data directory", node.get()
+        "noetl.ingest_node has no row for node {} with log {log_id}: this is another database, one \
+         restored from before the log began, or somebody deleted the row. Point the server at the \
+         right database, or see with `noetl-metrics log accept-gap` whether the log can be \
+         registered there again", node.get()
     )]
     Unregistered {
         /// The number that the log remembers.
@@ -34,14 +35,14 @@ pub enum NodeError {
     },
     /// Somebody else moved the position.
     #[error(
-        "the position of node {} in noetl.ingest_node is no longer {expected}: another process \
-         writes with a copy of this log; stop one of the two", node.get()
+        "node {} in noetl.ingest_node is no longer at position {expected}: another process writes \
+         with a copy of this log; stop one of the two", node.get()
     )]
     TakenOver {
         /// The node.
         node: NodeNumber,
-        /// The position this process knew.
-        expected: LogPosition,
+        /// The place that this process knew.
+        expected: LogPlace,
     },
     /// A statement failed.
     #[error(transparent)]
@@ -83,27 +84,29 @@ pub async fn register(conn: &mut PgConnection, log_id: Uuid) -> Result<NodeNumbe
         .ok_or(NodeError::NumbersUsedUp)
 }
 
-/// The position below which every row of the log is in the tables.
+/// Up to where every row of the log is in the tables.
 ///
 /// Waits for a transaction that is about to move it: one of a connection that is dead for us may
 /// still be at its commit, and the position before that one is no place to go on from.
-pub async fn position(
+pub async fn place(
     conn: &mut PgConnection,
     node: NodeNumber,
     log_id: Uuid,
-) -> Result<LogPosition, NodeError> {
-    let position: Option<i64> = sqlx::query_scalar(
-        "SELECT position FROM noetl.ingest_node WHERE node = $1 AND log_id = $2 FOR SHARE",
+) -> Result<LogPlace, NodeError> {
+    let row: Option<(i64, Option<i64>)> = sqlx::query_as(
+        "SELECT position, mark FROM noetl.ingest_node WHERE node = $1 AND log_id = $2 FOR SHARE",
     )
     .bind(node.get().cast_signed())
     .bind(log_id)
     .fetch_optional(conn)
     .await
     .doing("read the log's position")?;
-    // The column is checked not to be negative.
-    position
-        .map(|rows| LogPosition::new(rows.cast_unsigned()))
-        .ok_or(NodeError::Unregistered { node, log_id })
+    // The columns are checked not to be negative, nor the mark to have more than 32 bits.
+    row.map(|(position, mark)| LogPlace {
+        position: LogPosition::new(position.cast_unsigned()),
+        mark: mark.and_then(|mark| u32::try_from(mark).ok()).map(LogMark::new),
+    })
+    .ok_or(NodeError::Unregistered { node, log_id })
 }
 
 /// Moves the position; belongs in the transaction that writes the rows from `from` to `to`.
@@ -113,24 +116,104 @@ pub async fn advance(
     conn: &mut PgConnection,
     node: NodeNumber,
     log_id: Uuid,
-    from: LogPosition,
-    to: LogPosition,
+    from: LogPlace,
+    to: LogPlace,
 ) -> Result<(), NodeError> {
-    assert!(from <= to, "a position only moves forward");
+    assert!(from.position <= to.position, "a position only moves forward");
     let updated = sqlx::query(
-        "UPDATE noetl.ingest_node SET position = $4, advanced_at = now()
-          WHERE node = $1 AND log_id = $2 AND position = $3",
+        "UPDATE noetl.ingest_node SET position = $4, mark = $6, advanced_at = now()
+          WHERE node = $1 AND log_id = $2 AND position = $3
+            AND ($5::int8 IS NULL OR mark IS NULL OR mark = $5)",
     )
     .bind(node.get().cast_signed())
     .bind(log_id)
-    .bind(from.get().cast_signed())
-    .bind(to.get().cast_signed())
+    .bind(from.position.get().cast_signed())
+    .bind(to.position.get().cast_signed())
+    .bind(mark_column(from))
+    .bind(mark_column(to))
     .execute(conn)
     .await
     .doing("advance the log's position")?
     .rows_affected();
     if updated == 1 { Ok(()) } else { Err(NodeError::TakenOver { node, expected: from }) }
 }
+
+fn mark_column(place: LogPlace) -> Option<i64> {
+    place.mark.map(|mark| i64::from(mark.get()))
+}
+
+/// Whose number `node` is; `None` when it is free.
+pub async fn owner(
+    conn: &mut PgConnection,
+    node: NodeNumber,
+) -> Result<Option<Uuid>, StatementError> {
+    sqlx::query_scalar("SELECT log_id FROM noetl.ingest_node WHERE node = $1")
+        .bind(node.get().cast_signed())
+        .fetch_optional(conn)
+        .await
+        .doing("look up who has a node number")
+}
+
+/// Registers a log again under the number that it had, at `place`.
+pub async fn register_again(
+    conn: &mut PgConnection,
+    node: NodeNumber,
+    log_id: Uuid,
+    place: LogPlace,
+) -> Result<(), StatementError> {
+    sqlx::query(
+        "INSERT INTO noetl.ingest_node (node, log_id, position, mark) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(node.get().cast_signed())
+    .bind(log_id)
+    .bind(place.position.get().cast_signed())
+    .bind(mark_column(place))
+    .execute(conn)
+    .await
+    .doing("register the log again")
+    .map(drop)
+}
+
+/// The highest position of a row of `node` in the tables or in quarantine, if there is any. Reads
+/// all of `noetl.report`, for nothing else asks this.
+pub async fn last_row(
+    conn: &mut PgConnection,
+    node: NodeNumber,
+) -> Result<Option<LogPosition>, StatementError> {
+    let first = ReportId::new(node, LogPosition::ZERO).get();
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT greatest(
+             (SELECT max(report_id - $1) FROM noetl.report
+               WHERE report_id BETWEEN $1 AND $1 + (1::int8 << 45) - 1),
+             (SELECT max(position) FROM noetl.quarantine WHERE node = $2))",
+    )
+    .bind(first)
+    .bind(node.get().cast_signed())
+    .fetch_one(conn)
+    .await
+    .doing("look for the last row of a node")?;
+    Ok(last.map(|row| LogPosition::new(row.cast_unsigned())))
+}
+
+/// The highest counter of a group of `node` that has a series, if there is any.
+pub async fn last_group(
+    conn: &mut PgConnection,
+    node: NodeNumber,
+) -> Result<Option<u64>, StatementError> {
+    let (first, behind) = (GroupId::new(node, 0), GroupId::new(node, GROUPS_MAX));
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT max(group_id) FROM noetl.series_slot WHERE group_id BETWEEN $1 AND $2",
+    )
+    .bind(first.get())
+    .bind(behind.get())
+    .fetch_one(conn)
+    .await
+    .doing("look for the last group of a node")?;
+    Ok(last.and_then(GroupId::from_raw).map(GroupId::counter))
+}
+
+/// The highest counter of a group.
+const GROUPS_MAX: u64 = (1 << 45) - 1;
 
 #[cfg(test)]
 mod tests {
@@ -179,20 +262,68 @@ mod tests {
         assert!(matches!(error, NodeError::NumbersUsedUp), "{error}");
     }
 
+    fn at(position: u64, mark: Option<u32>) -> LogPlace {
+        LogPlace { position: LogPosition::new(position), mark: mark.map(LogMark::new) }
+    }
+
     #[tokio::test]
     async fn a_position_moves_only_from_where_its_owner_left_it() {
         let mut conn = test_cluster::database().await.connect().await;
         let log_id = Uuid::new_v4();
         let node = register(&mut conn, log_id).await.unwrap();
-        let (start, next) = (LogPosition::ZERO, LogPosition::new(500));
-        assert_eq!(position(&mut conn, node, log_id).await.unwrap(), start);
+        let (start, next) = (at(0, None), at(500, Some(u32::MAX)));
+        assert_eq!(place(&mut conn, node, log_id).await.unwrap(), start);
         advance(&mut conn, node, log_id, start, next).await.unwrap();
-        assert_eq!(position(&mut conn, node, log_id).await.unwrap(), next);
+        assert_eq!(place(&mut conn, node, log_id).await.unwrap(), next);
         let error = advance(&mut conn, node, log_id, start, next).await.unwrap_err();
         assert!(matches!(error, NodeError::TakenOver { expected, .. } if expected == start));
         let error = advance(&mut conn, node, Uuid::new_v4(), next, next).await.unwrap_err();
         assert!(matches!(error, NodeError::TakenOver { .. }), "{error}");
-        assert_eq!(position(&mut conn, node, log_id).await.unwrap(), next);
+        assert_eq!(place(&mut conn, node, log_id).await.unwrap(), next);
+    }
+
+    #[tokio::test]
+    async fn a_position_moves_only_within_one_history() {
+        let mut conn = test_cluster::database().await.connect().await;
+        let log_id = Uuid::new_v4();
+        let node = register(&mut conn, log_id).await.unwrap();
+        advance(&mut conn, node, log_id, at(0, None), at(5, Some(1))).await.unwrap();
+        let error = advance(&mut conn, node, log_id, at(5, Some(2)), at(9, Some(3))).await;
+        assert!(matches!(error, Err(NodeError::TakenOver { .. })), "{error:?}");
+        // Where one of the two is not known, the position decides.
+        advance(&mut conn, node, log_id, at(5, None), at(9, None)).await.unwrap();
+        advance(&mut conn, node, log_id, at(9, Some(7)), at(10, Some(8))).await.unwrap();
+        assert_eq!(place(&mut conn, node, log_id).await.unwrap(), at(10, Some(8)));
+    }
+
+    #[tokio::test]
+    async fn a_log_is_registered_again_under_its_number_where_that_is_free() {
+        let mut conn = test_cluster::database().await.connect().await;
+        let log_id = Uuid::new_v4();
+        let node = register(&mut conn, log_id).await.unwrap();
+        assert_eq!(owner(&mut conn, node).await.unwrap(), Some(log_id));
+        let again = register_again(&mut conn, node, log_id, at(7, None)).await;
+        assert!(again.is_err(), "it is registered");
+        sqlx::query("DELETE FROM noetl.ingest_node").execute(&mut conn).await.unwrap();
+        assert_eq!(owner(&mut conn, node).await.unwrap(), None);
+        assert_eq!(last_row(&mut conn, node).await.unwrap(), None);
+        assert_eq!(last_group(&mut conn, node).await.unwrap(), None);
+        register_again(&mut conn, node, log_id, at(7, Some(9))).await.unwrap();
+        assert_eq!(place(&mut conn, node, log_id).await.unwrap(), at(7, Some(9)));
+        sqlx::query(
+            "INSERT INTO noetl.series_slot (group_id, slot, series_id) VALUES (6, 0, 1), (1::int8 << 45, 0, 1);",
+        )
+        .execute(&mut conn)
+        .await
+        .unwrap();
+        assert_eq!(last_group(&mut conn, node).await.unwrap(), Some(6));
+        sqlx::query(
+            "INSERT INTO noetl.quarantine (node, position, reason, payload) VALUES (0, 41, '', '')",
+        )
+        .execute(&mut conn)
+        .await
+        .unwrap();
+        assert_eq!(last_row(&mut conn, node).await.unwrap(), Some(LogPosition::new(41)));
     }
 
     async fn somebody_waits_for_a_lock(conn: &mut PgConnection) -> bool {
@@ -209,10 +340,10 @@ mod tests {
         let log_id = Uuid::new_v4();
         let node = register(&mut dying, log_id).await.unwrap();
         for (from, to) in [(0, 5), (5, 9)] {
-            let (from, to) = (LogPosition::new(from), LogPosition::new(to));
+            let (from, to) = (at(from, None), at(to, Some(3)));
             let mut tx = dying.begin().await.unwrap();
             advance(&mut tx, node, log_id, from, to).await.unwrap();
-            let (found, ()) = tokio::join!(position(&mut conn, node, log_id), async {
+            let (found, ()) = tokio::join!(place(&mut conn, node, log_id), async {
                 let mut watcher = database.connect().await;
                 let deadline = Instant::now() + Duration::from_secs(30);
                 while !somebody_waits_for_a_lock(&mut watcher).await {
@@ -228,7 +359,7 @@ mod tests {
     async fn an_unknown_log_is_not_at_position_zero() {
         let mut conn = test_cluster::database().await.connect().await;
         let node = register(&mut conn, Uuid::new_v4()).await.unwrap();
-        let error = position(&mut conn, node, Uuid::new_v4()).await.unwrap_err();
+        let error = place(&mut conn, node, Uuid::new_v4()).await.unwrap_err();
         assert!(matches!(error, NodeError::Unregistered { .. }), "{error}");
     }
 }

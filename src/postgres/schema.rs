@@ -260,7 +260,7 @@ mod tests {
                 .fetch_all(&mut conn)
                 .await
                 .unwrap();
-        assert_eq!(first, [(1, true), (2, true), (5, true), (6, true)]);
+        assert_eq!(first, [(1, true), (2, true), (3, true), (5, true), (6, true)]);
         assert_eq!(first, second);
     }
 

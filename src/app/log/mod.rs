@@ -1,9 +1,12 @@
-//! The commands of the log of a stopped server: inspect, verify, set aside.
+//! The commands of the log of a stopped server: inspect, verify, set aside, accept a gap.
 
+mod gap;
 mod render;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+
+pub use gap::GapError;
 
 use super::command::{Outcome, unless_closed};
 use crate::clock::{Clock, SystemClock};
@@ -29,13 +32,16 @@ pub enum CommandError {
     /// The segment cannot be set aside.
     #[error(transparent)]
     Mend(#[from] MendError),
+    /// The log and the database cannot be made to fit.
+    #[error(transparent)]
+    Gap(#[from] GapError),
     /// The output cannot be written.
     #[error("write the output: {0}")]
     Output(#[from] io::Error),
 }
 
 /// Does what `action` says with the log of `settings` and prints to `out`.
-pub fn run(
+pub async fn run(
     settings: &Settings,
     action: LogAction,
     out: &mut impl Write,
@@ -43,6 +49,7 @@ pub fn run(
     let done = match action {
         LogAction::Inspect(form) => inspect(&open(settings, Access::Read)?, form, out),
         LogAction::Verify(form) => verify(&open(settings, Access::Read)?, form, out),
+        LogAction::AcceptGap(consent) => gap::run(settings, consent, out).await,
         LogAction::SetAside { segment, consent } => {
             set_aside(&open(settings, Access::Write)?, segment, consent, out)
         }

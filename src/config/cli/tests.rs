@@ -105,6 +105,8 @@ fn the_commands_of_the_log_are_read() {
     check("log set-aside 0000000000000007", LogAction::SetAside { segment, consent });
     let consent = Consent::Given;
     check("log set-aside 7 --yes", LogAction::SetAside { segment, consent });
+    check("log accept-gap", LogAction::AcceptGap(Consent::Asked));
+    check("log accept-gap --yes", LogAction::AcceptGap(consent));
     for line in ["", "set-aside", "set-aside x", "set-aside --yes", "inspect 7", "verify --yes"] {
         assert!(matches!(exit(&format!("log {line}")), CliExit::Usage(_)), "{line}");
     }

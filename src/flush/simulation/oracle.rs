@@ -68,7 +68,8 @@ fn in_order(reports: &[Report], database: &Database) {
     let unique: HashSet<i64> = ids.iter().copied().collect();
     assert_eq!(unique.len(), ids.len(), "an id stands twice");
     for aside in &database.aside {
-        let range = aside.from.get().cast_signed()..aside.to.get().cast_signed();
+        let (from, to) = (aside.from.position.get(), aside.to.position.get());
+        let range = from.cast_signed()..to.cast_signed();
         assert!(!ids.iter().any(|id| range.contains(id)), "a record aside is stored as well");
     }
     let mut last_of_group: HashMap<(i64, i64), i64> = HashMap::new();

@@ -11,7 +11,7 @@ use super::Luck;
 use super::story::Story;
 use crate::flush::memory_sink::{Database, Transaction};
 use crate::flush::{Batch, RefusedRecord, Sink, SinkError};
-use crate::model::{ComponentKey, LogPosition, RuntimeId};
+use crate::model::{ComponentKey, LogPlace, RuntimeId};
 
 /// How the database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,8 +203,8 @@ impl ServerSink {
 }
 
 impl Sink for ServerSink {
-    async fn position(&mut self) -> Result<LogPosition, SinkError> {
-        self.ask(|database| database.position).await
+    async fn position(&mut self) -> Result<LogPlace, SinkError> {
+        self.ask(Database::place).await
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), SinkError> {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::super::memory_sink::{Database, Fault, MemorySink};
 use super::super::simulation::Luck;
 use super::*;
+use crate::model::LogPlace;
 use crate::model::{ComponentKey, Profile, StoredComponent};
 
 /// A sink that does what `script` says, call by call, and then what it is asked to.
@@ -74,7 +75,7 @@ async fn a_position_that_somebody_else_moved_stops_the_flush() {
     let error = ended.unwrap_err();
     assert!(
         matches!(error, FlushError::Moved { found, from, to }
-            if (found, from, to) == (position(3), position(0), position(4))),
+            if [found, from, to].map(|place| place.position.get()) == [3, 0, 4]),
         "{error}"
     );
     assert!(error.to_string().contains("stored up to position 3"), "{error}");
@@ -113,7 +114,10 @@ async fn a_position_beyond_the_log_is_said() {
     database.lock().position = position(11);
     let error = flush_all(log_of(10), sink, PATIENT).await.0.unwrap_err();
     assert!(matches!(error, FlushError::Gap(_)), "{error}");
-    assert!(error.to_string().contains("position 11 is beyond the log's end, 10"), "{error}");
+    assert!(
+        error.to_string().contains("position 11 is 1 rows beyond the log's end, 10"),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,15 +194,16 @@ async fn refused_records_are_set_aside_and_nothing_else() {
             let stored: Vec<f64> =
                 all(&refused).filter(|(_, refused)| !refused).map(|(n, _)| n as f64).collect();
             assert_eq!(values(&database), stored, "{refused:?}");
-            let aside: Vec<u64> = database.aside.iter().map(|one| one.from.get()).collect();
+            let aside: Vec<u64> =
+                database.aside.iter().map(|one| one.from.position.get()).collect();
             assert_eq!(aside, refused);
             assert_eq!(database.position, position(40));
             assert_eq!(telemetry.flush.quarantined_rows.get(), refused.len() as u64);
             for record in &database.aside {
-                assert_eq!(record.reason, format!("{} is refused", record.from));
+                assert_eq!(record.reason, format!("{} is refused", record.from.position));
                 let row = entry::Entries::new(&record.payload).last().unwrap().unwrap();
                 let entry::Entry::Row(row) = row else { panic!("{row:?}") };
-                assert_eq!(row.values().next(), Some(record.from.get() as f64));
+                assert_eq!(row.values().next(), Some(record.from.position.get() as f64));
             }
         }
     }
@@ -231,7 +236,7 @@ impl Hanging {
 }
 
 impl Sink for Hanging {
-    async fn position(&mut self) -> Result<LogPosition, SinkError> {
+    async fn position(&mut self) -> Result<LogPlace, SinkError> {
         self.hang().await;
         self.sink.position().await
     }

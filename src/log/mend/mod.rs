@@ -151,9 +151,10 @@ pub fn set_aside(
     if as_it_should_be || resolve == Resolve::Propose {
         return Ok(mended);
     }
+    let before = place.source.as_ref().and_then(|segment| segment.header.before);
     let identity_of_segment = random_identity();
     let header =
-        SegmentHeader { log_id, identity: identity_of_segment, number, first: place.start };
+        SegmentHeader { log_id, identity: identity_of_segment, number, first: place.start, before };
     mended = Mended { end_unknown: place.end_unknown, ..Mended::default() };
     let writing = || MendError::io(format!("write {DRAFT_NAME}"));
     let mut draft = Draft::create(disk, DRAFT_NAME, header).map_err(writing())?;

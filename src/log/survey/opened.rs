@@ -66,7 +66,7 @@ fn rebuild(
         return Ok(None);
     };
     let (identity, first) = (record.segment, record.position);
-    let header = SegmentHeader { log_id, identity, number, first };
+    let header = SegmentHeader { log_id, identity, number, first, before: None };
     let segment = Segment::new(header, file, file_bytes.max(RECORDS_START), RECORDS_START);
     let verified = Cursor::new(first).verified(&segment, segment.bytes)?;
     Ok(verified.is_ok().then_some(segment))

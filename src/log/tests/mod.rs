@@ -159,6 +159,37 @@ fn a_reader_starts_at_the_record_that_holds_the_row() {
 }
 
 #[test]
+fn a_reader_knows_the_record_before_it_also_where_that_is_gone() {
+    let disk = MemoryDisk::default();
+    let (log, _) = open(&disk);
+    // Two records to a segment; of seven the first four go.
+    let ends: Vec<_> = (0..7)
+        .map(|n| {
+            let (position, rows, payload) = append_synced(&log, &[n; 6000], 3);
+            Record { position: LogPosition::new(position), rows, payload: &payload }.end_place()
+        })
+        .collect();
+    log.progress().set_flushed(LogPosition::new(18));
+    wait_until("segments were deleted", || log.first() == LogPosition::new(12));
+    let check = |log: &Log| {
+        for end in &ends[3..] {
+            assert_eq!(log.reader(end.position).unwrap().start(), *end);
+        }
+    };
+    check(&log);
+    log.close().unwrap();
+    let (log, _) = open(&disk);
+    check(&log);
+    // The segment that begins now says what was before it, though another process wrote that.
+    let end = append_synced(&log, &[9; 6000], 3);
+    append_synced(&log, &[9; 6000], 3);
+    let record = Record { position: LogPosition::new(end.0), rows: 3, payload: &end.2 };
+    assert_eq!(log.reader(record.end()).unwrap().start(), record.end_place());
+    let within = log.reader(LogPosition::new(13)).unwrap();
+    assert_eq!(within.start(), ends[3], "a reader begins where the record begins");
+}
+
+#[test]
 fn nothing_is_readable_nor_acknowledged_before_it_is_synced() {
     let disk = MemoryDisk::default();
     let (log, _) = open(&disk);

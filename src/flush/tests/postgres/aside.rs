@@ -52,8 +52,8 @@ async fn setting_aside_and_moving_the_position_is_one_thing() {
     let mut fixture = Fixture::new().await;
     let mut sink = fixture.sink(PartitionInterval::Day);
     let record = |from, to| RefusedRecord {
-        from: position(from),
-        to: position(to),
+        from: position(from).into(),
+        to: position(to).into(),
         reason: "a test".to_owned(),
         payload: vec![1],
         components: Vec::new(),
@@ -187,8 +187,8 @@ async fn a_record_that_nobody_can_read_stays() {
     let fixture = Fixture::new().await;
     let mut sink = fixture.sink(PartitionInterval::Day);
     let record = RefusedRecord {
-        from: position(0),
-        to: position(1),
+        from: position(0).into(),
+        to: position(1).into(),
         reason: "a test".to_owned(),
         payload: vec![99],
         components: Vec::new(),

@@ -8,6 +8,7 @@ use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
 use super::*;
+use crate::model::LogPlace;
 use crate::postgres::test_cluster::{self, TestDatabase};
 use crate::postgres::{node as ingest_node, partitions};
 
@@ -31,7 +32,7 @@ impl Fixture {
     }
 
     async fn position(&mut self) -> LogPosition {
-        ingest_node::position(&mut self.conn, node(), self.log_id).await.unwrap()
+        ingest_node::place(&mut self.conn, node(), self.log_id).await.unwrap().position
     }
 
     /// What the view shows of `worker_pool/w`, in the order of the rows.
@@ -93,7 +94,7 @@ struct LosesAnswers {
 }
 
 impl Sink for LosesAnswers {
-    async fn position(&mut self) -> Result<LogPosition, SinkError> {
+    async fn position(&mut self) -> Result<LogPlace, SinkError> {
         self.sink.position().await
     }
 
@@ -206,6 +207,32 @@ async fn whoever_comes_second_to_a_log_stops() {
     );
     assert_eq!(fixture.values().await, [0.0]);
     assert_eq!(fixture.position().await, position(9));
+}
+
+#[tokio::test]
+async fn a_position_of_another_history_or_within_a_record_is_refused() {
+    let mut fixture = Fixture::new().await;
+    let log = open_log();
+    (0..3).for_each(|n| log_value(&log, n));
+    let row = |timestamp| Payload::default().row(group(1), timestamp, &[9.0]);
+    row(NOON + 7).row(group(1), NOON + 8, &[10.0]).log(&log);
+    let readers = log.readers();
+    let (ended, _) = flush_all(log, fixture.sink(PartitionInterval::Day), PATIENT).await;
+    ended.unwrap();
+    for change in [
+        "UPDATE noetl.ingest_node SET mark = mark # 1",
+        "UPDATE noetl.ingest_node SET position = 4",
+        "UPDATE noetl.ingest_node SET position = 3",
+    ] {
+        fixture.conn.execute(change).await.unwrap();
+        let stored = ingest_node::place(&mut fixture.conn, node(), fixture.log_id).await.unwrap();
+        let error = reader_at(&readers, stored).err();
+        assert!(matches!(error, Some(FlushError::Foreign { .. })), "{change}: {error:?}");
+    }
+    // Where the mark is not known, as after an older release, the position decides.
+    fixture.conn.execute("UPDATE noetl.ingest_node SET mark = NULL").await.unwrap();
+    let stored = ingest_node::place(&mut fixture.conn, node(), fixture.log_id).await.unwrap();
+    assert_eq!(reader_at(&readers, stored).unwrap().position(), position(3));
 }
 
 #[tokio::test]
