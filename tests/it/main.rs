@@ -35,6 +35,7 @@ mod python_worker;
 mod quarantine;
 mod query;
 mod read_log;
+mod recovery;
 mod report;
 mod runtime;
 mod self_report;

@@ -190,6 +190,20 @@ impl Server {
         Sql::open(self.database_url())
     }
 
+    /// The value of one of its own instruments that has no labels.
+    pub(crate) fn instrument(&self, name: &str) -> i64 {
+        let page = self.client().get("/metrics").text();
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+    }
+
+    /// KiB of memory of its process: `VmRSS` now, `VmHWM` at most.
+    pub(crate) fn memory_kib(&self, which: &str) -> i64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'));
+        line.unwrap().trim().strip_suffix(" kB").unwrap().trim().parse().unwrap()
+    }
+
     /// What it said on standard error.
     pub(crate) fn stderr(&self) -> &Output {
         &self.process.as_ref().expect("the server does not run").stderr

@@ -1,7 +1,6 @@
 //! Clients that are slow, silent or greedy: each costs a bounded time and a bounded memory, and
 //! nobody else has to wait.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -17,23 +16,14 @@ const NEVER: &str = "1h";
 const CHUNKED: &str =
     "POST /api/metrics/report HTTP/1.1\r\nhost: it\r\ntransfer-encoding: chunked\r\n\r\n";
 
-fn connections(server: &Server) -> i64 {
-    let page = server.client().get("/metrics").text();
-    let line =
-        page.lines().find_map(|line| line.strip_prefix("noetl_metrics_http_connections ")).unwrap();
-    // Without the one that asks.
-    line.parse::<i64>().unwrap() - 1
-}
-
 fn wait_for_connections(server: &Server, count: i64) {
-    until("the number of connections", || (connections(server) == count).then_some(()));
+    // Without the one that asks.
+    let connections = || server.instrument("noetl_metrics_http_connections") - 1;
+    until("the number of connections", || (connections() == count).then_some(()));
 }
 
-/// The resident memory of the server, in KiB.
 fn resident_kib(server: &Server) -> i64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().trim().parse().unwrap()
+    server.memory_kib("VmRSS")
 }
 
 /// Connections that this process and a server can have open at once, up to `wanted`.

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use super::clients::{Meaning, Memory, Occasion, State};
-use super::process::{BATCHES, Kind, Process};
+use super::process::{Kind, Process};
 use super::server::Condition;
 use super::world::World;
 use crate::clock::Clock;
 use crate::flush::{BatcherError, FlushError};
 use crate::log::ReadError;
 use crate::log::by_hand::Turn;
-
-/// No record of a world is larger.
-const RECORD_BYTES_MAX: usize = 2 << 10;
 
 impl World {
     /// One thing that happens. The log's threads and the flush have most turns: somebody has to
@@ -245,30 +242,6 @@ impl World {
                 process.mishaps.set_error_once_in(1 + self.luck.below(20));
             }
             _ => self.around.server.lock().set_condition(Condition::Well),
-        }
-    }
-
-    /// Memory and disk stay within their bounds, and the log fails only for a reason, of which a
-    /// full disk is none.
-    pub(super) fn check_bounds(&self, process: &Process) {
-        let settings = &self.around.settings;
-        let staged = process.log.staged_bytes();
-        assert!(staged <= settings.staging_bytes_max, "{staged} bytes wait for a sync");
-        let batch = process.following.batch_bytes();
-        assert!(batch < BATCHES.bytes_max + RECORD_BYTES_MAX, "a batch has {batch} bytes");
-        let disk = &self.around.disk;
-        let names = disk.names();
-        // While a segment goes, its keys stand beside it.
-        let goes = |name: &str| match name.strip_suffix(".keys") {
-            Some(number) => names.contains(&format!("{number}.log")),
-            None => name == "keys.new",
-        };
-        let counts = |name: &str| name.contains('.') && !name.starts_with("identity");
-        let bytes = disk.bytes_of(|name| counts(name) && !goes(name));
-        let in_budget = bytes <= settings.budget_bytes || !process.log.has_looked();
-        assert!(in_budget, "the log takes {bytes} bytes: {names:?}");
-        if let Some(failed) = process.log.failure() {
-            assert!(process.mishaps.broke() || disk.is_dead(), "{failed}");
         }
     }
 }

@@ -15,6 +15,7 @@
 //! A new kind of event is an arm in `World::event`, a new kind of fault one in `mishaps` or
 //! `server`, a new promise a check in `oracle` or `World::check_bounds`.
 
+mod bounds;
 mod clients;
 mod ends;
 mod events;
