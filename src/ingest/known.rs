@@ -23,6 +23,14 @@ impl Attempt<'_> {
         let mut nth = 0;
         while let Some(known) = outlines.guess(self.document, nth) {
             nth += 1;
+            // Its memory is on its way while the document is read.
+            let mut state = known.component.lock();
+            if state.is_evicted() || state.generation() != known.generation {
+                drop(state);
+                outlines.forget(self.document, &known);
+                return Ok(None);
+            }
+            state.look_ahead(known.entries.get(0));
             let decode = &self.settings.decode;
             let mut admission = Admission::new(&self.parts.window, self.now);
             if !known.outline.read(self.document, self.now, decode, readings)
@@ -30,15 +38,9 @@ impl Attempt<'_> {
             {
                 continue;
             }
-            let mut state = known.component.lock();
-            if state.is_evicted() || state.generation() != known.generation {
-                drop(state);
-                outlines.forget(self.document, &known);
-                return Ok(None);
-            }
             record.clear();
-            for (&entry, reading) in known.entries.iter().zip(&*readings) {
-                let entry = entry as usize;
+            for (nth, reading) in readings.iter().enumerate() {
+                let entry = known.entries.get(nth);
                 let sample = LastValue { timestamp: reading.timestamp, value: reading.value };
                 let repeats_last = state.is_repeat(entry, sample.timestamp, sample.value);
                 record.take(Taken { entry, sample }, state.placement(entry), repeats_last);

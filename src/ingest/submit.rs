@@ -95,6 +95,9 @@ impl Attempt<'_> {
         } else {
             None
         };
+        if known.is_some() {
+            state.fit();
+        }
         drop(state);
         if let Some(known) = known {
             parts.outlines.learn(self.document, known);
@@ -119,6 +122,7 @@ impl Attempt<'_> {
             record.define_component(component.key(), component.runtime_id(), self.now);
         }
         let SampleBatch { arena, samples, rejects } = batch;
+        state.reserve(samples.len(), arena.len());
         for (nth, sample) in samples.iter().enumerate() {
             let definition = &arena[sample.series.start as usize..sample.series.end as usize];
             let interned = self.parts.registry.intern(

@@ -374,3 +374,37 @@ async fn a_clock_that_is_set_back_while_a_report_waits_has_no_key_forgotten() {
     let other = bench.ingest.report(body.as_bytes(), Some(b"first")).await;
     assert_eq!(other.unwrap_err(), IngestError::KeyReused);
 }
+
+/// A report of so many metrics whose values depend on `round`.
+fn numbered(metrics: usize, round: usize) -> String {
+    let metric = |nth: usize| metric(&format!("m{nth}"), &format!("{round}.{nth}"), T0);
+    document(&(0..metrics).map(metric).collect::<Vec<_>>().join(","))
+}
+
+/// The least that this thread allocated for one of some known reports; sometimes a buffer that is
+/// shared with others grows.
+async fn allocations_of_a_known_report(metrics: usize) -> u64 {
+    let bench = Bench::with(IngestSettings::default(), 2000);
+    for round in 0..2 {
+        bench.report(&numbered(metrics, round)).await.unwrap();
+    }
+    let take = |round| {
+        let document = numbered(metrics, round);
+        let mut step = None;
+        let counted = allocation_counter::measure(|| {
+            step = Some(bench.ingest.step(document.as_bytes(), None, None));
+        });
+        assert!(matches!(step, Some(Ok(Step::Logged(_)))));
+        counted.count_total
+    };
+    let allocations = (2..22).map(take).min();
+    assert_eq!(bench.ingest.parts.telemetry.ingest.reports_by_outline.get(), 20);
+    allocations.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_report_allocates_its_answer_and_nothing_for_its_metrics() {
+    for metrics in [1, 10, 100, 1000] {
+        assert_eq!(allocations_of_a_known_report(metrics).await, 1, "with {metrics} metrics");
+    }
+}

@@ -247,7 +247,6 @@ impl Intake {
     }
 
     /// Bytes that wait for a sync.
-    #[cfg(test)]
     pub(super) fn staged_bytes(&self) -> usize {
         self.staging.lock().bytes.len()
     }

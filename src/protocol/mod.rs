@@ -17,6 +17,6 @@ pub mod timestamp;
 
 pub use compression::{DecompressError, Encoding, UnsupportedEncoding, decompress};
 pub use report::{
-    ComponentRef, DecodeSettings, DecodedReport, OUTLINE_DOCUMENT_BYTES_MAX, Outline, Reading,
-    ReportDecoder, ReportError,
+    ComponentRef, DecodeSettings, DecodedReport, Form, OUTLINE_DOCUMENT_BYTES_MAX, Outline,
+    Reading, ReportDecoder, ReportError,
 };

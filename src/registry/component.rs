@@ -179,6 +179,24 @@ impl ComponentState {
         self.stored_known
     }
 
+    /// Makes room for the series of the first report.
+    pub fn reserve(&mut self, series: usize, definition_bytes: usize) {
+        if self.table.len() == 0 {
+            self.table.reserve(series, definition_bytes);
+        }
+    }
+
+    /// Gives back the room that was made for further series.
+    pub fn fit(&mut self) {
+        self.table.fit();
+    }
+
+    /// Has the entries from `first` on come from memory; see [`SeriesTable::look_ahead`].
+    #[inline]
+    pub fn look_ahead(&self, first: usize) {
+        self.table.look_ahead(first);
+    }
+
     /// Finds or places the series of the `nth` sample of a report.
     #[inline]
     pub(super) fn intern(

@@ -7,6 +7,7 @@
 //! one full comparison.
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
@@ -62,6 +63,9 @@ struct Entry {
     has_last: bool,
 }
 
+/// How far ahead to look: a processor has about as many reads under way.
+const AHEAD: usize = 16;
+
 /// What a lookup found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -88,6 +92,28 @@ pub(super) struct SeriesTable {
 impl SeriesTable {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Makes room for as many series as a first report brings, and for no more: most workers never
+    /// bring another one, and there are many workers.
+    pub(super) fn reserve(&mut self, series: usize, definition_bytes: usize) {
+        self.entries.reserve_exact(series);
+        self.arena.reserve_exact(definition_bytes);
+    }
+
+    /// Gives back the room that was made for further series.
+    pub(super) fn fit(&mut self) {
+        self.entries.shrink_to_fit();
+        self.arena.shrink_to_fit();
+        self.order.shrink_to_fit();
+    }
+
+    /// Reads something of the entries from `first` on, so that they come from memory together and
+    /// while the caller does something else.
+    #[inline]
+    pub(super) fn look_ahead(&self, first: usize) {
+        let ahead = self.entries.iter().skip(first).take(AHEAD);
+        black_box(ahead.fold(0, |seen, entry| seen | entry.seen_s));
     }
 
     /// Finds the series of the `nth` sample of a report and remembers it for the next report.

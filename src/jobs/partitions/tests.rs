@@ -190,9 +190,17 @@ async fn a_dropped_partition_makes_room_for_another() {
     assert!(maintained.cleanup.message().contains("written to within a day: report_20230615"));
     assert!(!fixture.admits(LATE - 300 * DAY), "both are there");
     fixture.forget_late_writes().await;
-    let cleanup = fixture.maintenance.clean_up().await.unwrap();
-    assert_eq!(cleanup.dropped, ["report_20230615", "report_20230923"]);
-    assert_eq!(cleanup.message(), "2 partitions were dropped");
+    // On a busy machine a run may find no time for all of them, and leaves the rest to the next.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut dropped = Vec::new();
+    while dropped.len() < 2 {
+        assert!(Instant::now() < deadline, "only {dropped:?} were dropped");
+        let cleanup = fixture.maintenance.clean_up().await.unwrap();
+        let all = cleanup.dropped.len() == 2;
+        assert!(!all || cleanup.message() == "2 partitions were dropped", "{}", cleanup.message());
+        dropped.extend(cleanup.dropped);
+    }
+    assert_eq!(dropped, ["report_20230615", "report_20230923"]);
     assert!(fixture.admits(LATE - 300 * DAY) && fixture.admits(LATE - 400 * DAY));
 }
 

@@ -33,7 +33,7 @@ pub use error::ReportError;
 use labels::LabelRoom;
 use metric::{Bounds, MetricReader};
 use moment::MomentReader;
-pub use outline::{OUTLINE_DOCUMENT_BYTES_MAX, Outline, Reading};
+pub use outline::{Form, OUTLINE_DOCUMENT_BYTES_MAX, Outline, Reading};
 use tape::{Json, Values};
 
 /// How deep a document may be nested. A report needs four levels; the rest is for fields that

@@ -5,19 +5,26 @@
 //! values and timestamps are the very same has the same structure, names, labels and texts, so
 //! it needs no parser: its numbers are read off their places.
 //!
+//! Most of an outline is the [`Form`] that it shares with the outlines of other workers; what is left
+//! are the few texts that are a worker's own, as its name.
+//!
 //! Guarantees that a document which is read this way says exactly what the decoder would have
 //! said. Equal bytes decide, and a value or timestamp takes the place of another one only where
 //! it is a plain token of the same kind (a JSON number, or a string without escapes). Whatever is
 //! not plain or not equal is left to the decoder, errors included. Refuses to know whose outline
 //! it is.
 
+mod form;
 mod number;
 mod scan;
+
+use std::sync::Arc;
 
 use super::DecodeSettings;
 use super::moment::MomentReader;
 use crate::model::{Sample, Timestamp};
-use scan::Span;
+use form::BlankKind;
+pub use form::Form;
 
 /// A document longer than this has no outline: it is decoded once in a while, and remembering it
 /// would cost the memory of many small ones.
@@ -27,32 +34,11 @@ pub const OUTLINE_DOCUMENT_BYTES_MAX: usize = 256 << 10;
 const TIMESTAMP_TEXT_BYTES_MAX: usize = 64;
 
 /// The bytes of a document between its values and timestamps, and where those stand.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
-    /// What does not change, without what does.
-    fixed: Box<[u8]>,
-    tokens: Box<[Token]>,
-}
-
-/// A place at which a value or a timestamp stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Token {
-    /// Bytes of [`Outline::fixed`] before it, behind the token before.
-    fixed_bytes: u32,
-    kind: TokenKind,
-    /// Whether it is the last one of its metric.
-    ends_metric: bool,
-}
-
-/// What stands at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TokenKind {
-    /// A number: the metric's value.
-    Value,
-    /// What is between the quotes of the metric's timestamp.
-    TimestampText,
-    /// The metric's timestamp, as an integer.
-    TimestampInteger,
+    form: Arc<Form>,
+    /// The texts for the form's blanks.
+    own: Box<[u8]>,
 }
 
 /// What changes from one report to the next.
@@ -78,7 +64,8 @@ impl Outline {
         if document.len() > OUTLINE_DOCUMENT_BYTES_MAX {
             return None;
         }
-        let outline = Self::around(document, &scan::values_and_timestamps(document)?);
+        let (form, own) = Form::around(document, &scan::spans(document)?);
+        let outline = Self { form: Arc::new(form), own };
         let mut readings = Vec::with_capacity(samples.len());
         let reads = outline.read(document, now, settings, &mut readings);
         let same = |(reading, sample): (&Reading, &Sample)| {
@@ -89,23 +76,15 @@ impl Outline {
         (reads && all).then_some(outline)
     }
 
-    fn around(document: &[u8], spans: &[Span]) -> Self {
-        let mut fixed = Vec::with_capacity(document.len());
-        let mut tokens = Vec::with_capacity(spans.len());
-        let mut at = 0;
-        for span in spans {
-            let before = &document[at..span.bytes.start];
-            fixed.extend_from_slice(before);
-            tokens.push(Token {
-                // `OUTLINE_DOCUMENT_BYTES_MAX` is far below 4 GiB.
-                fixed_bytes: before.len() as u32,
-                kind: span.kind,
-                ends_metric: span.ends_metric,
-            });
-            at = span.bytes.end;
-        }
-        fixed.extend_from_slice(&document[at..]);
-        Self { fixed: fixed.into(), tokens: tokens.into() }
+    /// What the outline shares with others, or could.
+    pub fn form(&self) -> &Arc<Form> {
+        &self.form
+    }
+
+    /// Has the outline share `form`, which must be equal to its own.
+    pub fn share(&mut self, form: &Arc<Form>) {
+        debug_assert_eq!(self.form, *form);
+        self.form = Arc::clone(form);
     }
 
     /// Reads the values and timestamps of `document` in the order of its metrics, and says
@@ -132,31 +111,37 @@ impl Outline {
     ) -> Option<()> {
         let mut moments =
             MomentReader::new(&settings.time_zone, now, settings.limits.future_us_max);
-        let (mut fixed, mut rest) = (&*self.fixed, document);
+        let (mut fixed, mut rest) = (&*self.form.fixed, document);
         let mut reading = Reading { value: 0.0, timestamp: now };
-        for token in &self.tokens {
+        for blank in &self.form.blanks {
             let before;
-            (before, fixed) = fixed.split_at(token.fixed_bytes as usize);
+            (before, fixed) = fixed.split_at(blank.fixed_bytes as usize);
             rest = rest.strip_prefix(before)?;
-            let bytes = match token.kind {
-                TokenKind::Value => {
+            let bytes = match blank.kind {
+                BlankKind::Own { start, bytes } => {
+                    let (start, bytes) = (start as usize, bytes as usize);
+                    // What follows is the closing quote, so that an equal beginning is all of it.
+                    rest = rest.strip_prefix(self.own.get(start..start + bytes)?)?;
+                    0
+                }
+                BlankKind::Value => {
                     let (value, bytes) = number::float(rest)?;
                     reading.value = value;
                     bytes
                 }
-                TokenKind::TimestampText => {
+                BlankKind::TimestampText => {
                     let text = plain_text(rest)?;
                     reading.timestamp = moments.text(text).ok()?;
                     text.len()
                 }
-                TokenKind::TimestampInteger => {
+                BlankKind::TimestampInteger => {
                     let (integer, bytes) = number::natural(rest)?;
                     reading.timestamp = moments.integer(integer.into()).ok()?;
                     bytes
                 }
             };
             rest = &rest[bytes..];
-            if token.ends_metric {
+            if blank.ends_metric {
                 readings.push(reading);
                 reading.timestamp = now;
             }
@@ -164,9 +149,9 @@ impl Outline {
         (rest == fixed).then_some(())
     }
 
-    /// The memory that the outline takes, in bytes.
+    /// The memory that the outline takes beside its form, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.fixed.len() + size_of_val(&*self.tokens)
+        size_of::<Self>() + self.own.len()
     }
 }
 

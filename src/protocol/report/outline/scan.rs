@@ -1,19 +1,34 @@
-//! Finds the values and timestamps in a document that the decoder has accepted.
+//! Finds what changes in a document that the decoder has accepted: values and timestamps, and the
+//! texts by which workers differ.
 //!
 //! It relies on that: the document is valid JSON, its fields stand once, and its metrics are all
 //! good. What it cannot tell by looking at plain bytes has no outline.
 
 use std::ops::Range;
 
-use super::{TokenKind, number, plain_text};
+use super::{number, plain_text};
 
-/// A value or timestamp in a document.
+/// A value, a timestamp or a text in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) bytes: Range<usize>,
-    pub(super) kind: TokenKind,
+    pub(super) kind: SpanKind,
     /// Whether it is the last one of its metric.
     pub(super) ends_metric: bool,
+}
+
+/// What stands in a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SpanKind {
+    /// A number: the metric's value.
+    Value,
+    /// What is between the quotes of the metric's timestamp.
+    TimestampText,
+    /// The metric's timestamp, as an integer.
+    TimestampInteger,
+    /// What is between the quotes of a text of the report itself, such as the component's name, or
+    /// of a label's value: what one worker has and another has not.
+    Own,
 }
 
 /// How deep the fields of the report stand, those of its metrics, and the array between them.
@@ -21,8 +36,9 @@ const REPORT_DEPTH: usize = 1;
 const METRICS_DEPTH: usize = 2;
 const METRIC_DEPTH: usize = 3;
 
-/// The values and timestamps of all metrics, in their order; `None` when one cannot be told.
-pub(super) fn values_and_timestamps(document: &[u8]) -> Option<Vec<Span>> {
+/// The values and timestamps of all metrics, and the texts, in their order; `None` when one cannot
+/// be told.
+pub(super) fn spans(document: &[u8]) -> Option<Vec<Span>> {
     let mut scan = Scan { document, at: 0, depth: 0, in_metrics: false, spans: Vec::new() };
     let mut has_value = false;
     while let Some(&byte) = document.get(scan.at) {
@@ -66,6 +82,10 @@ impl Scan<'_> {
         let mut next = self.at;
         skip_space(self.document, &mut next);
         if self.document.get(next) != Some(&b':') {
+            let of_labels = self.in_metrics && self.depth == METRIC_DEPTH + 1;
+            if of_labels || self.depth == REPORT_DEPTH {
+                self.spans.push(Span { bytes: text, kind: SpanKind::Own, ends_metric: false });
+            }
             return Some(false);
         }
         self.at = next + 1;
@@ -82,7 +102,7 @@ impl Scan<'_> {
             }
             b"metric_value" if in_metric => {
                 let (_, bytes) = number::float(&self.document[self.at..])?;
-                self.span(bytes, TokenKind::Value);
+                self.span(bytes, SpanKind::Value);
                 return Some(true);
             }
             b"timestamp" if in_metric => self.timestamp()?,
@@ -97,19 +117,19 @@ impl Scan<'_> {
             b'"' => {
                 self.at += 1;
                 let bytes = plain_text(&self.document[self.at..])?.len();
-                self.span(bytes, TokenKind::TimestampText);
+                self.span(bytes, SpanKind::TimestampText);
                 self.at += 1;
             }
             b'n' => {}
             _ => {
                 let (_, bytes) = number::natural(&self.document[self.at..])?;
-                self.span(bytes, TokenKind::TimestampInteger);
+                self.span(bytes, SpanKind::TimestampInteger);
             }
         }
         Some(())
     }
 
-    fn span(&mut self, bytes: usize, kind: TokenKind) {
+    fn span(&mut self, bytes: usize, kind: SpanKind) {
         let bytes = self.at..self.at + bytes;
         self.at = bytes.end;
         self.spans.push(Span { bytes, kind, ends_metric: false });

@@ -112,10 +112,58 @@ fn texts_may_hold_whatever_they_like() {
     assert_eq!(read(&outline, &changed), Some(vec![(12.5, NOW.micros())]));
 }
 
+/// A report of a worker with labels of its own and such that all workers have.
+fn report_of(worker: &str, host: &str) -> String {
+    let labels = format!(r#"{{"component": "{worker}", "host": "{host}", "zone": "z"}}"#);
+    let metric = format!(
+        r#"{{"metric_name": "a", "metric_type": "gauge", "metric_value": 1, "labels": {labels}}}"#
+    );
+    report(&format!("{metric}, {}", metric.replace("\"a\"", "\"b\""))).replacen(
+        "\"w\"",
+        &format!("\"{worker}\""),
+        1,
+    )
+}
+
+#[test]
+fn workers_that_differ_in_texts_of_their_own_share_a_form_and_nothing_else() {
+    let outlines = [("w-1", "h-1"), ("w-2", "h-2"), ("w-3", "h-1")]
+        .map(|(worker, host)| (report_of(worker, host), learn(&report_of(worker, host)).unwrap()));
+    for (nth, (document, outline)) in outlines.iter().enumerate() {
+        assert_eq!(outline.form(), outlines[0].1.form());
+        for (other, (_, outline)) in outlines.iter().enumerate() {
+            assert_eq!(read(outline, document).is_some(), nth == other, "{nth} as {other}");
+        }
+        let value = |value| (value, NOW.micros());
+        let changed = document.replacen(": 1,", ": 2.5,", 1);
+        assert_eq!(read(outline, &changed), Some(vec![value(2.5), value(1.0)]));
+    }
+    // Each of them stands for one text, and must be that in all of its places.
+    let (document, outline) = &outlines[0];
+    let at = document.rfind("w-1").unwrap();
+    let changed = format!("{}w-2{}", &document[..at], &document[at + 3..]);
+    assert_eq!(read(outline, &changed), None);
+    for other in [report_of("w-10", "h-1"), report_of("w", "w"), report_of("z", "h-1")] {
+        let other = learn(&other).unwrap();
+        assert_ne!(other.form(), outline.form());
+    }
+}
+
+#[test]
+fn a_text_that_begins_as_the_workers_own_is_another() {
+    let outline = learn(&report_of("w-1", "h")).unwrap();
+    for other in ["w-11", "w-", "w-1\\\"", ""] {
+        assert_eq!(read(&outline, &report_of(other, "h")), None, "{other}");
+    }
+}
+
 #[test]
 fn an_outline_counts_what_it_keeps() {
-    let outline = learn(&report(FIRST)).unwrap();
-    assert!((300..600).contains(&outline.bytes()), "{}", outline.bytes());
+    let outline = learn(&report_of("worker", "host")).unwrap();
+    let own = "worker".len() + "t".len() + "host".len() + "z".len();
+    assert_eq!(outline.bytes(), size_of::<Outline>() + own);
+    let form = outline.form().bytes();
+    assert!((400..900).contains(&form), "{form}");
 }
 
 /// A metric whose fields come in any order, with what stands between them.
