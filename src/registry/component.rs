@@ -191,7 +191,8 @@ impl ComponentState {
         self.table.fit();
     }
 
-    /// Has the entries from `first` on come from memory; see [`SeriesTable::look_ahead`].
+    /// Has the entries from `first` on come from memory, together and while the caller does something
+    /// else.
     #[inline]
     pub fn look_ahead(&self, first: usize) {
         self.table.look_ahead(first);
