@@ -1,8 +1,10 @@
-//! What decoding a report costs, beside the tape alone and serde_json into typed structs.
+//! What decoding a report costs, beside the tape alone and serde_json and sonic-rs into typed structs.
+
+#[path = "support/report.rs"]
+mod report;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -11,45 +13,6 @@ use noetl_metrics::protocol::report::PADDING_BYTES;
 use noetl_metrics::protocol::{DecodeSettings, ReportDecoder};
 use serde::Deserialize;
 use simd_json::{Buffers, Tape, fill_tape_padded};
-
-const NAMES: [&str; 10] = [
-    "noetl_system_cpu_usage_percent",
-    "noetl_system_memory_usage_bytes",
-    "noetl_system_memory_usage_percent",
-    "noetl_process_cpu_percent",
-    "noetl_process_memory_rss_bytes",
-    "noetl_process_start_time_seconds",
-    "noetl_uptime_seconds",
-    "noetl_server_active_workers",
-    "noetl_server_queue_size",
-    "noetl_worker_active_tasks",
-];
-
-/// A report as NoETL's workers send it: Python's json.dumps, about 300 bytes a metric.
-fn report(metrics: usize) -> String {
-    let mut body = String::from(
-        r#"{"component_name": "worker-cpu-01", "component_type": "worker_pool", "metrics": ["#,
-    );
-    for n in 0..metrics {
-        let name = NAMES[n % NAMES.len()];
-        let separator = if n == 0 { "" } else { ", " };
-        let value = n as f64 * 1.37 + 0.25;
-        write!(
-            body,
-            r#"{separator}{{"metric_name": "{name}", "metric_type": "gauge", "metric_value": {value}, "#
-        )
-        .and_then(|()| {
-            write!(
-                body,
-                r#""timestamp": "2024-01-01T12:00:00.123456+00:00", "labels": {{"component": "worker-cpu-01", "hostname": "node-1", "queue": "q{}"}}, "help_text": "What {name} measures", "unit": "percent"}}"#,
-                n / NAMES.len()
-            )
-        })
-        .expect("a String takes everything");
-    }
-    body.push_str("]}");
-    body
-}
 
 #[derive(Deserialize)]
 struct Report<'a> {
@@ -76,11 +39,24 @@ struct Metric<'a> {
     unit: Cow<'a, str>,
 }
 
+impl Report<'_> {
+    /// Has all of it taken for used.
+    fn read(&self) -> usize {
+        for metric in &self.metrics {
+            black_box((&metric.metric_name, &metric.metric_type, metric.metric_value));
+            black_box((&metric.timestamp, &metric.labels));
+            black_box((&metric.help_text, &metric.unit));
+        }
+        black_box(self.component_name.len())
+    }
+}
+
 fn decode(criterion: &mut Criterion) {
     let now = Timestamp::from_micros(1_704_110_401_000_000).expect("in range");
     let settings = DecodeSettings::default();
     for metrics in [10, 100, 1_000] {
-        let body = report(metrics).into_bytes();
+        let body = report::report("worker-cpu-01", metrics, "2024-01-01T12:00:00.123456+00:00");
+        let body = body.into_bytes();
         let mut padded = body.clone();
         padded.resize(body.len() + PADDING_BYTES, 0);
         let mut group = criterion.benchmark_group("decode");
@@ -109,12 +85,13 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("serde_json", metrics), |bencher| {
             bencher.iter(|| {
                 let report: Report<'_> = serde_json::from_slice(&body).expect("good JSON");
-                for metric in &report.metrics {
-                    black_box((&metric.metric_name, &metric.metric_type, metric.metric_value));
-                    black_box((&metric.timestamp, &metric.labels));
-                    black_box((&metric.help_text, &metric.unit));
-                }
-                black_box(report.component_name.len())
+                report.read()
+            });
+        });
+        group.bench_function(BenchmarkId::new("sonic_rs", metrics), |bencher| {
+            bencher.iter(|| {
+                let report: Report<'_> = sonic_rs::from_slice(&body).expect("good JSON");
+                report.read()
             });
         });
         group.finish();

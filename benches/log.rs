@@ -1,72 +1,20 @@
 //! What the log costs: staging and sealing alone, with a disk, and reading it all again.
 
+#[path = "support/null_disk.rs"]
+mod null_disk;
+
 use std::hint::black_box;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use noetl_metrics::log::entry::{Entries, Entry, RowHead, encode_row};
-use noetl_metrics::log::{
-    AppendError, Appender, Disk, DiskFile, Log, LogSettings, RealDisk, Ticket,
-};
+use noetl_metrics::log::{AppendError, Appender, Disk, Log, LogSettings, RealDisk, Ticket};
 use noetl_metrics::model::{GroupId, LogPosition, NodeNumber, Timestamp};
 use noetl_metrics::telemetry::Telemetry;
+use null_disk::NullDisk;
 
 const SAMPLES: usize = 10;
-
-/// A disk that forgets everything at once.
-struct NullDisk;
-
-struct NullFile(AtomicU64);
-
-impl Disk for NullDisk {
-    fn location(&self) -> String {
-        "nowhere".to_owned()
-    }
-    fn lock_exclusive(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn list(&self) -> io::Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-    fn create(&self, _name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(NullFile(AtomicU64::new(0))))
-    }
-    fn open(&self, _name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-    fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn remove(&self, _name: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn sync_dir(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl DiskFile for NullFile {
-    fn read_at(&self, bytes: &mut [u8], _offset: u64) -> io::Result<usize> {
-        bytes.fill(0);
-        Ok(bytes.len())
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.fetch_max(offset + bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes.len())
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn bytes(&self) -> io::Result<u64> {
-        Ok(self.0.load(Ordering::Relaxed))
-    }
-    fn allocate(&self, _bytes: u64) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn open(disk: Arc<dyn Disk>) -> Log {
     let settings = LogSettings { budget_bytes: 1 << 40, ..LogSettings::default() };
