@@ -135,6 +135,18 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<PartitionInfo>, Stateme
     Ok(rows.into_iter().map(info).collect())
 }
 
+/// Where the first of the partitions that take rows begins, and where the last one ends.
+pub async fn span(
+    conn: &mut PgConnection,
+) -> Result<Option<(Timestamp, Timestamp)>, StatementError> {
+    let (from, to): (Option<Timestamptz>, Option<Timestamptz>) =
+        sqlx::query_as(catalogue!("SELECT min(lower), max(upper) FROM ranged WHERE NOT detaching"))
+            .fetch_one(conn)
+            .await
+            .doing("look how far the partitions of noetl.report reach")?;
+    Ok(from.zip(to).map(|(from, to)| (from.0, to.0)))
+}
+
 /// The partition that takes rows of that time.
 pub async fn partition_for(
     conn: &mut PgConnection,

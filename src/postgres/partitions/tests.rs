@@ -41,6 +41,7 @@ async fn a_partition_is_made_once_and_found_again() {
 async fn the_list_tells_ranges_rows_and_bytes() {
     let (_database, mut conn) = fixture().await;
     assert_eq!(list(&mut conn).await.unwrap(), []);
+    assert_eq!(span(&mut conn).await.unwrap(), None);
     ensure(&mut conn, PartitionInterval::Day, new_year(24)).await.unwrap();
     ensure(&mut conn, PartitionInterval::Hour, new_year(7)).await.unwrap();
     conn.execute(
@@ -59,6 +60,7 @@ async fn the_list_tells_ranges_rows_and_bytes() {
     assert_eq!((listed[0].rows_estimated, listed[1].rows_estimated), (0, 1000));
     assert!(listed[1].bytes > listed[0].bytes);
     assert!(listed.iter().all(|info| info.state == PartitionState::Attached));
+    assert_eq!(span(&mut conn).await.unwrap(), Some((new_year(7), new_year(48))));
 }
 
 #[tokio::test]
