@@ -5,9 +5,9 @@
 //! looks up the rows of every group asked for:
 //!
 //! 1. Find the nearest row, first within a day, then within four times as much again and
-//!    again. Partitions made ahead and gaps of months are passed over so. Of few groups, also find
-//!    the row that completes the page: one window up to there is all. Where there is none, the next
-//!    stretch is wider as well.
+//!    again: gaps of months are passed over so. Of few groups, also find the row that completes
+//!    the page, and one window up to there is all. Where there is none, the next stretch is wider
+//!    as well.
 //! 2. Otherwise read windows from there on, ten seconds first, then as wide as the samples found so
 //!    far let expect, until the page is full. An empty window leads back to 1.
 //!
@@ -170,7 +170,7 @@ impl Queries {
     }
 }
 
-/// The timestamps that samples in the present partitions can have.
+/// The timestamps that the samples of all rows can have.
 async fn stored_range(conn: &mut PgConnection) -> Result<TimeRange, QueryError> {
     let (from, to) = partitions::span(conn).await?.unwrap_or((Timestamp::MAX, Timestamp::MIN));
     Ok(TimeRange { from, to: to.offset_by(ROW_SPAN_US) })

@@ -41,7 +41,6 @@ async fn a_partition_is_made_once_and_found_again() {
 async fn the_list_tells_ranges_rows_and_bytes() {
     let (_database, mut conn) = fixture().await;
     assert_eq!(list(&mut conn).await.unwrap(), []);
-    assert_eq!(span(&mut conn).await.unwrap(), None);
     ensure(&mut conn, PartitionInterval::Day, new_year(24)).await.unwrap();
     ensure(&mut conn, PartitionInterval::Hour, new_year(7)).await.unwrap();
     conn.execute(
@@ -60,7 +59,25 @@ async fn the_list_tells_ranges_rows_and_bytes() {
     assert_eq!((listed[0].rows_estimated, listed[1].rows_estimated), (0, 1000));
     assert!(listed[1].bytes > listed[0].bytes);
     assert!(listed.iter().all(|info| info.state == PartitionState::Attached));
-    assert_eq!(span(&mut conn).await.unwrap(), Some((new_year(7), new_year(48))));
+}
+
+#[tokio::test]
+async fn the_span_is_that_of_partitions_with_rows() {
+    let (_database, mut conn) = fixture().await;
+    assert_eq!(span(&mut conn).await.unwrap(), None);
+    for day in 0..6 {
+        ensure(&mut conn, PartitionInterval::Day, new_year(day * 24)).await.unwrap();
+    }
+    assert_eq!(span(&mut conn).await.unwrap(), None);
+    for (day, from, to) in [(2, 48, 72), (1, 24, 72), (4, 24, 120)] {
+        let row = sqlx::query(
+            "INSERT INTO noetl.report
+             VALUES (0, timestamptz '2024-01-01 UTC' + $1 * interval '1 day', now(), $1, '{1}')",
+        );
+        row.bind(day).execute(&mut conn).await.unwrap();
+        let expected = Some((new_year(from), new_year(to)));
+        assert_eq!(span(&mut conn).await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]
