@@ -11,6 +11,7 @@ mod entries;
 mod log;
 pub mod mutation;
 pub mod report;
+mod runtime;
 mod timestamp;
 
 /// One thing that takes hostile bytes.
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "entries", run: entries::run, mutations: 100_000 },
     Target { name: "log", run: log::run, mutations: 1_000 },
     Target { name: "configuration", run: configuration::run, mutations: 3_000 },
+    Target { name: "runtime", run: runtime::run, mutations: 50_000 },
 ];
 
 /// The target of that name.

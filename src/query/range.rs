@@ -47,6 +47,19 @@ impl TimeRange {
         }
     }
 
+    /// The part of the range that holds all samples of the rows from where the answer begins up to
+    /// the one at `ts`, or as far as `reach` goes without one: its width in microseconds.
+    pub(super) fn width_to_row(self, order: Order, ts: Option<Timestamp>, reach: Self) -> i64 {
+        let width = match order {
+            Order::NewestFirst => self.to.micros() - ts.unwrap_or(reach.from).micros(),
+            Order::OldestFirst => {
+                let end = ts.map_or(reach.to, |ts| ts.offset_by(ROW_SPAN_US));
+                end.micros() - self.from.micros()
+            }
+        };
+        width.max(ROW_SPAN_US)
+    }
+
     /// The bounds on `ts` of the rows that may hold these samples.
     pub(super) fn rows(self) -> Self {
         Self { from: self.from.offset_by(1 - ROW_SPAN_US), to: self.to }
@@ -80,6 +93,20 @@ mod tests {
         assert_eq!(range(1, 5).intersect(range(3, 9)), range(3, 5));
         assert!(range(1, 5).intersect(range(5, 9)).is_empty());
         assert!(range(1, 5).intersect(range(7, 9)).is_empty());
+    }
+
+    #[test]
+    fn the_width_to_a_row_holds_its_samples() {
+        let (rest, reach) = (range(5_000_000, 9_000_000), range(4_000_000, 9_000_000));
+        let check = |order, ts: Option<i64>, expected| {
+            let ts = ts.map(|micros| Timestamp::from_micros(micros).unwrap());
+            assert_eq!(rest.width_to_row(order, ts, reach), expected, "{order:?} {ts:?}");
+        };
+        check(Order::NewestFirst, Some(6_000_000), 3_000_000);
+        check(Order::NewestFirst, Some(8_900_000), 1_000_000);
+        check(Order::NewestFirst, None, 5_000_000);
+        check(Order::OldestFirst, Some(6_000_000), 2_000_000);
+        check(Order::OldestFirst, None, 4_000_000);
     }
 
     #[test]

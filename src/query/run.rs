@@ -5,9 +5,11 @@
 //! looks up the rows of every group asked for:
 //!
 //! 1. Find the nearest row, first within a day, then within four times as much again and
-//!    again. Partitions made ahead and gaps of months are passed over so.
-//! 2. From there on read windows, ten seconds first, then as wide as the samples found so far
-//!    let expect, until the page is full. An empty window leads back to 1.
+//!    again: gaps of months are passed over so. Of few groups, also find the row that completes
+//!    the page, and one window up to there is all. Where there is none, the next stretch is wider
+//!    as well.
+//! 2. Otherwise read windows from there on, ten seconds first, then as wide as the samples found so
+//!    far let expect, until the page is full. An empty window leads back to 1.
 //!
 //! Windows do not overlap, and samples keep their place in the order, so what is written
 //! meanwhile is met once or not at all.
@@ -29,14 +31,14 @@ use super::range::TimeRange;
 use super::render::Sample;
 use super::statement;
 use crate::model::{ListedComponent, ROW_SPAN_US, Timestamp};
-use crate::postgres::partitions::{self, PartitionState};
+use crate::postgres::partitions;
 use crate::postgres::runtime;
 use crate::postgres::timestamptz::Timestamptz;
 
 /// The first stretch of time in which the nearest row is looked for: a day.
 const REACH_US: i64 = 86_400_000_000;
 /// The width of the first window: 10 s.
-pub(super) const WINDOW_US: i64 = 10_000_000;
+const WINDOW_US: i64 = 10_000_000;
 /// How much wider than the last a stretch or window without a sample is.
 const EMPTY_GROWTH: i64 = 4;
 /// How much wider than the last a window may be at most.
@@ -60,7 +62,8 @@ pub(super) struct Filled {
     pub(super) text: Vec<u8>,
     pub(super) count: usize,
     pub(super) next_cursor: Option<Cursor>,
-    pub(super) window_us: i64,
+    /// How wide the first window of the next page is best, where widths have to be guessed.
+    pub(super) window_us: Option<i64>,
 }
 
 /// A page of samples.
@@ -103,16 +106,17 @@ impl Queries {
     pub async fn query(&self, filter: &Filter) -> Result<QueryAnswer, QueryError> {
         let _permit = self.permit()?;
         let page = Page::new(Layout::Json, filter.limit(), PAGE_BYTES_MAX);
-        let filled = self.fill(filter, page, WINDOW_US).await?;
+        let filled = self.fill(filter, page, None).await?;
         Ok(QueryAnswer { json: filled.text, count: filled.count, next_cursor: filled.next_cursor })
     }
 
-    /// A page of a stream. Waits for its turn, for others are as long as this one.
+    /// A page of a stream; the first window is as wide as `window_us` says. Waits for its turn,
+    /// since streams are more than connections allow at once.
     pub(super) async fn fill_streamed(
         &self,
         filter: &Filter,
         page: Page,
-        window_us: i64,
+        window_us: Option<i64>,
     ) -> Result<Filled, QueryError> {
         let turn = timeout(self.time_max, self.permits.acquire()).await;
         let _permit = turn.map_err(|_| QueryError::Busy { connections: self.connections })?;
@@ -123,19 +127,20 @@ impl Queries {
         &self,
         filter: &Filter,
         page: Page,
-        window_us: i64,
+        window_us: Option<i64>,
     ) -> Result<Filled, QueryError> {
         let mut conn = self.pool.acquire().await?;
-        let mut walk = Walk {
-            filter,
-            rest: filter.range().intersect(stored_range(&mut conn).await?),
-            page,
-            window_us,
-            deadline: Instant::now() + self.time_max,
-        };
+        let all = filter.range().intersect(stored_range(&mut conn).await?);
+        let deadline = Instant::now() + self.time_max;
+        let mut walk = Walk { filter, rest: all, page, window_us, deadline };
         walk.fill_page(&mut conn).await?;
-        let (count, window_us) = (walk.page.count(), walk.window_us);
+        let (count, mut window_us) = (walk.page.count(), walk.window_us);
         let (text, next_cursor) = walk.page.finish();
+        if let Some((window_us, next)) = window_us.as_mut().zip(next_cursor) {
+            // As wide as what this page took, and some more: the next takes about as much.
+            let taken_us = all.width_to_row(filter.order, Some(next.timestamp), all);
+            *window_us = (taken_us + taken_us / 8).min(*window_us * 2);
+        }
         Ok(Filled { text, count, next_cursor, window_us })
     }
 
@@ -165,15 +170,20 @@ impl Queries {
     }
 }
 
-/// The timestamps that samples in the present partitions can have.
+/// The timestamps that the samples of all rows can have.
 async fn stored_range(conn: &mut PgConnection) -> Result<TimeRange, QueryError> {
-    let mut range = TimeRange { from: Timestamp::MAX, to: Timestamp::MIN };
-    let listed = partitions::list(conn).await?;
-    for info in listed.into_iter().filter(|info| info.state == PartitionState::Attached) {
-        range.from = range.from.min(info.partition.from);
-        range.to = range.to.max(info.partition.to.offset_by(ROW_SPAN_US));
-    }
-    Ok(range)
+    let (from, to) = partitions::span(conn).await?.unwrap_or((Timestamp::MAX, Timestamp::MIN));
+    Ok(TimeRange { from, to: to.offset_by(ROW_SPAN_US) })
+}
+
+/// Where the next samples are.
+enum Approach {
+    /// Not within reach.
+    Nothing,
+    /// Within so many microseconds there are as many as are wanted, or all within reach.
+    Window(i64),
+    /// They begin here, and become as many as windows will show.
+    Unknown,
 }
 
 /// A page being filled.
@@ -182,53 +192,84 @@ struct Walk<'a> {
     /// The timestamps that were not looked at yet.
     rest: TimeRange,
     page: Page,
-    window_us: i64,
+    /// The width of the next window, once widths have to be guessed.
+    window_us: Option<i64>,
     deadline: Instant,
 }
 
 impl Walk<'_> {
     async fn fill_page(&mut self, conn: &mut PgConnection) -> Result<(), QueryError> {
         let mut reach_us = REACH_US;
+        // What is gone on with lies dense.
+        if self.window_us.is_some() {
+            self.read_windows(conn).await?;
+        }
         while !self.is_done() {
-            if !self.skip_to_nearest_row(conn, reach_us).await? {
-                reach_us = reach_us.saturating_mul(EMPTY_GROWTH);
-                continue;
-            }
-            loop {
-                let found = self.read_window(conn, self.window_us).await?;
-                self.window_us = next_width(self.window_us, found, self.page.wanted());
-                if found == 0 || self.is_done() {
-                    break;
+            match self.approach(conn, reach_us).await? {
+                Approach::Nothing => {}
+                Approach::Window(width_us) => {
+                    self.read_window(conn, width_us).await?;
+                }
+                Approach::Unknown => {
+                    // What follows a gap need not lie as thin as what came before it.
+                    self.window_us = self.window_us.map(|us| (us / GROWTH_MAX).max(WINDOW_US));
+                    self.read_windows(conn).await?;
+                    continue;
                 }
             }
+            reach_us = reach_us.saturating_mul(EMPTY_GROWTH);
         }
         Ok(())
+    }
+
+    /// Reads windows that become as wide as is needed, until one is empty.
+    async fn read_windows(&mut self, conn: &mut PgConnection) -> Result<(), QueryError> {
+        loop {
+            let width_us = self.window_us.unwrap_or(WINDOW_US);
+            let found = self.read_window(conn, width_us).await?;
+            self.window_us = Some(width_us);
+            if self.is_done() {
+                return Ok(());
+            }
+            self.window_us = Some(next_width(width_us, found, self.page.wanted()));
+            if found == 0 {
+                return Ok(());
+            }
+        }
     }
 
     fn is_done(&self) -> bool {
         self.page.wanted() == 0 || self.rest.is_empty()
     }
 
-    /// Passes over what holds no row; whether there is one within `reach_us`.
-    async fn skip_to_nearest_row(
+    /// Passes over what holds no row, and looks for how far the next samples reach, both within
+    /// `reach_us`.
+    async fn approach(
         &mut self,
         conn: &mut PgConnection,
         reach_us: i64,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<Approach, QueryError> {
         self.check_deadline()?;
         let order = self.filter.order;
         let mut beyond = self.rest;
         let reach = beyond.take(order, reach_us);
-        let nearest: Option<Timestamptz> = statement::nearest_row(self.filter, reach)
-            .build_query_scalar()
-            .persistent(false)
-            .fetch_one(conn)
-            .await?;
-        match nearest {
-            Some(Timestamptz(ts)) => self.rest.skip_to_row(order, ts),
-            None => self.rest = beyond,
-        }
-        Ok(nearest.is_some())
+        let (nearest, enough, are_few): (Option<Timestamptz>, Option<Timestamptz>, bool) =
+            statement::nearest_rows(self.filter, reach, self.page.wanted())
+                .build_query_as()
+                .persistent(false)
+                .fetch_one(conn)
+                .await?;
+        let Some(Timestamptz(nearest)) = nearest else {
+            self.rest = beyond;
+            return Ok(Approach::Nothing);
+        };
+        self.rest.skip_to_row(order, nearest);
+        let enough = enough.map(|Timestamptz(ts)| ts);
+        Ok(if are_few {
+            Approach::Window(self.rest.width_to_row(order, enough, reach))
+        } else {
+            Approach::Unknown
+        })
     }
 
     /// Reads the next window into the page; how many samples were found.
@@ -277,7 +318,6 @@ mod tests {
         check(1, 1_000, 160);
         check(250, 751, 60);
         check(900, 101, 10);
-        check(1_001, 0, 10);
         assert_eq!(next_width(i64::MAX, 0, 1), i64::MAX);
     }
 }

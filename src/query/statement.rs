@@ -3,8 +3,9 @@
 //! Both begin with the *candidates*: the groups that hold series asked for, with the slots of
 //! these series. The rows of each group are then looked up through the index (group_id, ts),
 //! never by reading a partition from end to end; the fence `OFFSET 0` keeps PostgreSQL from
-//! choosing otherwise for a partition that it has no statistics of yet. Names and labels are
-//! joined last, for the samples of the page alone.
+//! choosing otherwise for a partition that it has no statistics of yet. Names and labels come
+//! last, for the samples of the page alone, and behind the same fence: a page's series are looked
+//! up one by one, and not found by reading all that there are.
 
 use sqlx::{Postgres, QueryBuilder};
 
@@ -12,38 +13,68 @@ use super::filter::{Filter, Order, Pattern};
 use super::range::TimeRange;
 use crate::postgres::timestamptz::Timestamptz;
 
-/// The `ts` of the row nearest to where the answer begins that may hold a sample in `range`:
-/// the latest or the earliest, or NULL. Its samples may be absent, never others nearer.
-pub(super) fn nearest_row(filter: &Filter, range: TimeRange) -> QueryBuilder<Postgres> {
+/// Rows that are counted at most to learn how far a page reaches: what the largest page has of a
+/// series whose reports hold nothing else, twice.
+const ROWS_COUNTED_MAX: i64 = 20_000;
+
+/// Where the next samples are: two columns, of `ts` each, and one that says whether the groups asked
+/// for are few, so that the rows of a page can be counted in each.
+///
+/// The first is the `ts` of the row nearest to where the answer begins that may hold a sample in
+/// `range`: the latest or the earliest, or NULL. Its samples may be absent, never others nearer.
+/// The second is the `ts` up to which there are rows for `wanted` samples, NULL where there are not
+/// as many in `range`. It is only known of few groups: of many, counting would cost as much as
+/// reading.
+pub(super) fn nearest_rows(
+    filter: &Filter,
+    range: TimeRange,
+    wanted: usize,
+) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("WITH ");
     push_candidates(&mut sql, filter);
     let (nearest, direction) = match filter.order {
         Order::NewestFirst => ("max", "DESC"),
         Order::OldestFirst => ("min", "ASC"),
     };
+    let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+    sql.push(format_args!(", few AS MATERIALIZED (SELECT coalesce(sum("));
+    sql.push_bind(wanted);
     sql.push(format_args!(
-        " SELECT {nearest}(r.ts)
-            FROM candidate
-           CROSS JOIN LATERAL (
-                 SELECT ts FROM noetl.report WHERE group_id = candidate.group_id"
+        " / cardinality(slots) + 1), 0) <= {ROWS_COUNTED_MAX} AS are FROM candidate)
+         SELECT {nearest}(ts), {nearest}(ts) FILTER (WHERE reached >= "
+    ));
+    sql.push_bind(wanted);
+    sql.push(format_args!(
+        "), (SELECT are FROM few)
+           FROM (
+           SELECT r.ts, sum(cardinality(candidate.slots)) OVER (ORDER BY r.ts {direction}) AS reached
+             FROM few
+            CROSS JOIN candidate
+            CROSS JOIN LATERAL (
+                  SELECT ts FROM noetl.report WHERE group_id = candidate.group_id"
     ));
     push_rows(&mut sql, range);
-    sql.push(format_args!(" ORDER BY ts {direction} LIMIT 1) r"));
+    sql.push(format_args!(
+        " ORDER BY ts {direction}
+                   LIMIT CASE WHEN few.are THEN "
+    ));
+    sql.push_bind(wanted);
+    sql.push(" / cardinality(candidate.slots) + 1 ELSE 1 END) r) counted");
     sql
 }
 
 /// Up to `limit` samples in `range` and behind the cursor, in order. The columns are those
 /// that [`super::render::Sample::read`] takes.
 pub(super) fn samples(filter: &Filter, range: TimeRange, limit: usize) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new("WITH ");
     let direction = match filter.order {
         Order::NewestFirst => "DESC",
         Order::OldestFirst => "ASC",
     };
-    let mut sql = QueryBuilder::new("WITH ");
     push_candidates(&mut sql, filter);
     sql.push(
         ", page AS (
-         SELECT r.group_id, p.slot, m.metric_id, m.at, r.vals[p.slot + 1] AS value, r.received_at
+         SELECT p.series_id, m.metric_id, m.at, r.vals[p.slot + 1] AS value, r.received_at
            FROM candidate
           CROSS JOIN LATERAL (
                 SELECT * FROM noetl.report WHERE group_id = candidate.group_id",
@@ -51,7 +82,7 @@ pub(super) fn samples(filter: &Filter, range: TimeRange, limit: usize) -> QueryB
     push_rows(&mut sql, range);
     sql.push(
         " OFFSET 0) r
-          CROSS JOIN LATERAL unnest(candidate.slots) AS p (slot)
+          CROSS JOIN LATERAL unnest(candidate.slots, candidate.series) AS p (slot, series_id)
           CROSS JOIN LATERAL (
                 SELECT r.report_id * 64 + p.slot,
                        r.ts + coalesce(r.offsets_us[p.slot + 1], 0) * interval '1 microsecond'
@@ -73,23 +104,26 @@ pub(super) fn samples(filter: &Filter, range: TimeRange, limit: usize) -> QueryB
     sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     sql.push(format_args!(
         ")
-         SELECT page.metric_id, s.runtime_id, c.name, c.component_type, s.metric_name,
-                s.metric_type, page.value, s.labels::text, s.help_text, s.unit, page.at,
+         SELECT page.metric_id, s.runtime_id, s.name, s.component_type, s.metric_name,
+                s.metric_type, page.value, s.labels, s.help_text, s.unit, page.at,
                 page.received_at
            FROM page
-           JOIN noetl.series_slot USING (group_id, slot)
-           JOIN noetl.series s USING (series_id)
-           JOIN noetl.runtime c USING (runtime_id)
+          CROSS JOIN LATERAL (
+                SELECT runtime_id, c.name, c.component_type, d.metric_name, d.metric_type,
+                       d.labels::text, d.help_text, d.unit
+                  FROM noetl.series d JOIN noetl.runtime c USING (runtime_id)
+                 WHERE d.series_id = page.series_id OFFSET 0) s
           ORDER BY page.at {direction}, page.metric_id {direction}"
     ));
     sql
 }
 
-/// `candidate (group_id, slots)`. Names are only joined where something is asked of them.
+/// `candidate (group_id, slots, series)`, the last two side by side. Names are only joined where
+/// something is asked of them.
 fn push_candidates(sql: &mut QueryBuilder<Postgres>, filter: &Filter) {
     sql.push(
         "candidate AS MATERIALIZED (
-         SELECT p.group_id, array_agg(p.slot) AS slots
+         SELECT p.group_id, array_agg(p.slot) AS slots, array_agg(p.series_id) AS series
            FROM noetl.series_slot p",
     );
     let asks_series = filter.runtime_id.is_some()

@@ -12,13 +12,13 @@ use super::error::QueryError;
 use super::filter::Filter;
 use super::page::{Layout, Page};
 use super::render::CSV_HEADER;
-use super::run::{Queries, WINDOW_US};
+use super::run::Queries;
 
 /// Samples of one piece: so many that finding the series asked for, which each piece does anew, is
 /// little beside them.
-const PIECE_SAMPLES: usize = 20_000;
+const PIECE_SAMPLES: usize = 50_000;
 /// Bytes of one piece, and one sample more.
-const PIECE_BYTES_MAX: usize = 8 << 20;
+const PIECE_BYTES_MAX: usize = 16 << 20;
 
 /// A stream of samples.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct SampleStream {
     queries: Arc<Queries>,
     filter: Filter,
     layout: Layout,
-    window_us: i64,
+    window_us: Option<i64>,
     /// Samples that may still come.
     left: usize,
     begun: bool,
@@ -46,7 +46,7 @@ impl SampleStream {
             left: filter.limit.unwrap_or(usize::MAX),
             filter,
             layout,
-            window_us: WINDOW_US,
+            window_us: None,
             begun: false,
             ended: false,
         })
@@ -64,7 +64,7 @@ impl SampleStream {
         }
         let page = Page::new(self.layout, self.left.min(PIECE_SAMPLES), PIECE_BYTES_MAX);
         let filled = self.queries.fill_streamed(&self.filter, page, self.window_us).await?;
-        self.window_us = filled.window_us.max(WINDOW_US);
+        self.window_us = filled.window_us;
         self.left -= filled.count;
         self.ended = filled.next_cursor.is_none() || self.left == 0;
         self.filter.cursor = filled.next_cursor;

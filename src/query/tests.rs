@@ -5,4 +5,5 @@ mod faults;
 mod filters;
 mod fixture;
 mod paging;
+mod plans;
 mod streaming;

@@ -62,7 +62,7 @@ macro_rules! targets {
     };
 }
 
-targets!(report, json, timestamp, decompression, entries, log, configuration);
+targets!(report, json, timestamp, decompression, entries, log, configuration, runtime);
 
 #[test]
 fn every_target_is_tested_and_has_a_corpus() {

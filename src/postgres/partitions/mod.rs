@@ -135,6 +135,25 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<PartitionInfo>, Stateme
     Ok(rows.into_iter().map(info).collect())
 }
 
+/// Where the first partition that holds rows begins, and where the last one ends. Those made ahead
+/// have no byte yet.
+pub async fn span(
+    conn: &mut PgConnection,
+) -> Result<Option<(Timestamp, Timestamp)>, StatementError> {
+    // The fences have the sizes asked from the ends on, and no further than the first with rows.
+    let (from, to): (Option<Timestamptz>, Option<Timestamptz>) = sqlx::query_as(catalogue!(
+        ", attached AS MATERIALIZED (SELECT oid, lower, upper FROM ranged WHERE NOT detaching)
+         SELECT (SELECT lower FROM (SELECT * FROM attached ORDER BY lower OFFSET 0) a
+                  WHERE pg_relation_size(oid) > 0 LIMIT 1),
+                (SELECT upper FROM (SELECT * FROM attached ORDER BY upper DESC OFFSET 0) a
+                  WHERE pg_relation_size(oid) > 0 LIMIT 1)"
+    ))
+    .fetch_one(conn)
+    .await
+    .doing("look how far the rows of noetl.report reach")?;
+    Ok(from.zip(to).map(|(from, to)| (from.0, to.0)))
+}
+
 /// The partition that takes rows of that time.
 pub async fn partition_for(
     conn: &mut PgConnection,

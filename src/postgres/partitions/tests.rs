@@ -62,6 +62,25 @@ async fn the_list_tells_ranges_rows_and_bytes() {
 }
 
 #[tokio::test]
+async fn the_span_is_that_of_partitions_with_rows() {
+    let (_database, mut conn) = fixture().await;
+    assert_eq!(span(&mut conn).await.unwrap(), None);
+    for day in 0..6 {
+        ensure(&mut conn, PartitionInterval::Day, new_year(day * 24)).await.unwrap();
+    }
+    assert_eq!(span(&mut conn).await.unwrap(), None);
+    for (day, from, to) in [(2, 48, 72), (1, 24, 72), (4, 24, 120)] {
+        let row = sqlx::query(
+            "INSERT INTO noetl.report
+             VALUES (0, timestamptz '2024-01-01 UTC' + $1 * interval '1 day', now(), $1, '{1}')",
+        );
+        row.bind(day).execute(&mut conn).await.unwrap();
+        let expected = Some((new_year(from), new_year(to)));
+        assert_eq!(span(&mut conn).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn two_servers_may_make_the_same_partition_at_once() {
     let (database, mut a) = fixture().await;
     let mut b = database.connect().await;

@@ -99,8 +99,9 @@ impl Body {
         }
     }
 
+    /// The value, unless it is as good as missing.
     fn get(&self, field: &'static str) -> Option<&Value> {
-        self.0.get(field).filter(|value| !value.is_null())
+        self.0.get(field).filter(|value| !value.is_null() && *value != "")
     }
 
     fn text(&self, field: &'static str, max: usize) -> Result<Option<&str>, RuntimeBodyError> {
@@ -113,7 +114,7 @@ impl Body {
         if text.contains('\0') {
             return Err(RuntimeBodyError::Nul { field });
         }
-        Ok(Some(text).filter(|text| !text.is_empty()))
+        Ok(Some(text))
     }
 
     fn required(&self, field: &'static str, max: usize) -> Result<&str, RuntimeBodyError> {
@@ -124,7 +125,6 @@ impl Body {
     fn integer(&self, field: &'static str) -> Result<Option<i32>, RuntimeBodyError> {
         let Some(value) = self.get(field) else { return Ok(None) };
         let number = match value {
-            Value::String(digits) if digits.is_empty() => return Ok(None),
             Value::String(digits) => digits.parse().ok(),
             other => other.as_i64().and_then(|number| i32::try_from(number).ok()),
         };

@@ -23,9 +23,10 @@ fn a_registration_is_read_field_by_field() {
         meta: None,
     };
     assert_eq!(read.details, expected);
-    let least = read_registration(br#"{"name":"s","base_url":"http://s","capacity":""}"#).unwrap();
+    let least = br#"{"name":"s","base_url":"http://s","capacity":"","labels":"","meta":""}"#;
+    let least = read_registration(least).unwrap();
     assert_eq!((least.key, &*least.status), (key("server_api", "s"), "ready"));
-    assert_eq!(least.details.capacity, None);
+    assert_eq!(least.details, Details { base_url: Some("http://s".into()), ..Details::default() });
 }
 
 #[test]

@@ -52,14 +52,19 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) async fn new(series: &[Series<'_>]) -> Self {
         let database = test_cluster::database().await;
-        let mut conn = database.connect().await;
-        let slots: Vec<_> = series.iter().map(slot_definition).collect();
-        let components: Vec<_> = slots.iter().map(|slot| component(&slot.component)).collect();
-        definitions::upsert_components(&mut conn, &components).await.unwrap();
-        definitions::upsert_series(&mut conn, &slots).await.unwrap();
+        let conn = database.connect().await;
         let pool = connect::query_pool(&database.options, 2, LONG);
         let queries = Arc::new(Queries::new(pool, LONG));
-        Self { database, conn, queries, position: 0 }
+        let mut fixture = Self { database, conn, queries, position: 0 };
+        fixture.define(series).await;
+        fixture
+    }
+
+    pub(super) async fn define(&mut self, series: &[Series<'_>]) {
+        let slots: Vec<_> = series.iter().map(slot_definition).collect();
+        let components: Vec<_> = slots.iter().map(|slot| component(&slot.component)).collect();
+        definitions::upsert_components(&mut self.conn, &components).await.unwrap();
+        definitions::upsert_series(&mut self.conn, &slots).await.unwrap();
     }
 
     /// One row with all values of one time, in the slots from 0 on. Answers with its id.

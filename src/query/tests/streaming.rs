@@ -24,14 +24,14 @@ async fn all(mut stream: SampleStream) -> (String, usize) {
     (text, pieces)
 }
 
-/// 50,000 rows of one series, 100 ms apart.
+/// 120,000 samples of one series, 100 ms apart.
 async fn many() -> Fixture {
     let mut fixture = Fixture::new(&[Series(1, 0, "t/w", "a", Gauge, &[("k", "v,\"w\"")])]).await;
     fixture.write(1, noon(-1), &[-1.0]).await;
     sqlx::query(
         "INSERT INTO noetl.report
          SELECT $1, ts, ts, 1000 + n, ARRAY[n], NULL
-           FROM generate_series(0, 49998) AS n
+           FROM generate_series(0, 119998) AS n
           CROSS JOIN LATERAL (
                 SELECT timestamptz '2024-01-01 12:00:00+00' + n * interval '100 ms') AS at (ts)",
     )
@@ -53,14 +53,14 @@ fn values(ndjson: &str) -> impl Iterator<Item = f64> {
 async fn a_stream_has_every_sample_once_in_order() {
     let mut fixture = many().await;
     let (text, pieces) = all(stream(&fixture, "order=asc", Layout::Ndjson)).await;
-    assert!(values(&text).eq((-1..49_999).map(f64::from)));
+    assert!(values(&text).eq((-1..119_999).map(f64::from)));
     assert!(pieces > 2, "{pieces} pieces");
     // What is written behind a stream that goes to the past stays out of it.
     let mut newest_first = stream(&fixture, "", Layout::Ndjson);
     let mut text = String::from_utf8(newest_first.next().await.unwrap().unwrap()).unwrap();
     fixture.write(1, noon(10_000_000_000), &[7.0]).await;
     text.push_str(&all(newest_first).await.0);
-    assert!(values(&text).eq((-1..49_999).rev().map(f64::from)));
+    assert!(values(&text).eq((-1..119_999).rev().map(f64::from)));
     let (text, _) = all(stream(&fixture, "order=asc&limit=3", Layout::Ndjson)).await;
     assert!(values(&text).eq([-1.0, 0.0, 1.0]), "a limit that is asked for holds");
 }
