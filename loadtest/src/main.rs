@@ -2,22 +2,26 @@
 //! once.
 //!
 //! The way of a run: `args` become a `plan`, the `fleet` pushes `payload`s over the `wire` on
-//! `schedule` and keeps `latency` and acknowledgements, `cpu` measures the server meanwhile,
-//! `verify` compares the acknowledgements with the database, `report` tells a person and a
-//! program. `compare` does so in turn with servers that it starts itself.
+//! `schedule` and keeps `latency` and acknowledgements, phase by phase of a `session`; `usage`
+//! measures the server meanwhile, `verify` compares the acknowledgements with the database,
+//! `report` tells a person and a program. `compare` does so in turn with `server`s that it starts
+//! itself.
 
 mod args;
 mod compare;
-mod cpu;
 mod fleet;
 mod latency;
+mod machine;
 mod payload;
 mod plan;
 mod report;
 mod run;
 mod schedule;
+mod server;
+mod session;
 mod timestamp;
 mod torture;
+mod usage;
 mod verify;
 mod wire;
 

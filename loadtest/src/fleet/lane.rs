@@ -1,7 +1,6 @@
 //! One connection and its workers. A worker's reports leave in order, and the next one only when
 //! the last is acknowledged, so what was acknowledged of a worker is a count.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +13,7 @@ use crate::fleet::answer::{Verdict, judge};
 use crate::fleet::leash::Stop;
 use crate::fleet::progress::Live;
 use crate::latency::Latencies;
-use crate::payload::Template;
+use crate::payload::{Outline, Request};
 use crate::plan::{Amount, Plan};
 use crate::schedule::Schedule;
 use crate::wire::{Connection, Target};
@@ -27,6 +26,8 @@ const BACKOFF: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(
 pub(crate) struct LaneSetup {
     /// The run.
     pub(crate) plan: Arc<Plan>,
+    /// What its requests are made from.
+    pub(crate) outline: Arc<Outline>,
     /// The server.
     pub(crate) target: Target,
     /// When to give up.
@@ -105,19 +106,18 @@ impl Lane {
     /// Sends every report of its workers, round by round.
     pub(crate) async fn drive(mut self) -> LaneOutcome {
         let plan = Arc::clone(&self.setup.plan);
-        // Requests differ in length only: there are three at most (full, last of a round, last).
-        let mut templates = BTreeMap::new();
-        'run: for round in 0..plan.rounds_max {
+        let mut request = Request::new(&self.setup.outline);
+        'run: for round in plan.rounds() {
             let workers = self.workers.start..self.workers.end.min(plan.workers_in_round(round));
             for first in workers.clone().step_by(plan.request.reports_per_request as usize) {
                 let batch = first..workers.end.min(first + plan.request.reports_per_request);
                 let Some(due) = self.wait_until_due().await else { break 'run };
-                let template = templates.entry(batch.len()).or_insert_with(|| {
-                    Template::new(&plan, &self.setup.target, batch.len() as u32)
-                });
-                template.patch(&plan, batch.start, round);
+                if let Err(error) = request.fill(&plan, batch.clone(), round) {
+                    self.outcome.failure = Some(format!("{error:#}"));
+                    break 'run;
+                }
                 let samples = batch.len() as u64 * u64::from(plan.request.metrics);
-                if let Err(failure) = self.deliver(template.request(), samples).await {
+                if let Err(failure) = self.deliver(request.bytes(), samples).await {
                     self.outcome.failure = failure.reason;
                     self.outcome.unknown = if failure.outcome_unknown { batch } else { 0..0 };
                     break 'run;

@@ -14,9 +14,10 @@ use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::cpu;
 use crate::latency::Latencies;
+use crate::payload::Outline;
 use crate::plan::Plan;
+use crate::usage::own_seconds;
 use crate::wire::Target;
 pub(crate) use answers::AnswerCounts;
 pub(crate) use lane::LaneOutcome;
@@ -62,11 +63,13 @@ pub(crate) async fn push(
     let threads = live.len() as u32;
     let stop = leash.stop_on_drop();
     let (sender, mut finished) = mpsc::unbounded_channel();
-    let cpu_before = cpu::own_seconds()?;
+    let cpu_before = own_seconds()?;
+    let outline = Arc::new(Outline::new(plan, target));
     let start = Instant::now();
     for (thread, live) in (0..threads).zip(live) {
         let setup = LaneSetup {
             plan: Arc::clone(plan),
+            outline: Arc::clone(&outline),
             target: target.clone(),
             patience,
             start,
@@ -113,7 +116,7 @@ pub(crate) async fn push(
     Ok(FleetOutcome {
         latencies,
         elapsed: last_ack.map_or_else(|| start.elapsed(), |last| last - start),
-        client_cpu_seconds: cpu::own_seconds()? - cpu_before,
+        client_cpu_seconds: own_seconds()? - cpu_before,
         interrupted,
         lanes,
     })

@@ -1,0 +1,83 @@
+//! One fleet that is pushed in phases, and its ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::fleet::{self, FleetOutcome, Leash, Patience};
+use crate::plan::{Amount, Plan, PlanRequest};
+use crate::verify::{Database, Ledger};
+use crate::wire::Target;
+
+/// A fleet and what it has pushed up to now.
+#[derive(Debug)]
+pub(crate) struct Session {
+    plan: Plan,
+    target: Target,
+    patience: Patience,
+    threads: u32,
+    ledger: Option<Ledger>,
+}
+
+/// What a phase has come to.
+#[derive(Debug)]
+pub(crate) struct Phase {
+    /// What was to be pushed.
+    pub(crate) plan: Arc<Plan>,
+    /// What was.
+    pub(crate) fleet: FleetOutcome,
+}
+
+impl Session {
+    /// A fleet that has pushed nothing.
+    pub(crate) fn new(
+        request: PlanRequest,
+        target: &Target,
+        patience: Patience,
+        threads: u32,
+    ) -> Result<Self> {
+        let plan = Plan::new(request)?;
+        Ok(Self { plan, target: target.clone(), patience, threads, ledger: None })
+    }
+
+    /// Has every worker send `reports` reports, as fast as they are answered.
+    pub(crate) async fn warm_up(&mut self, reports: u32) -> Result<()> {
+        let request = self.plan.request;
+        let all = u64::from(reports) * u64::from(request.workers) * u64::from(request.metrics);
+        let phase = self.push(Amount::Samples(all), None).await?;
+        let failure = phase.fleet.lanes.iter().find_map(|lane| lane.failure.as_ref());
+        ensure!(failure.is_none(), "warming up failed: {}", failure.map_or("", |f| f.as_str()));
+        Ok(())
+    }
+
+    /// Pushes `amount` more, at `rate` or as fast as it is answered.
+    pub(crate) async fn push(&mut self, amount: Amount, rate: Option<f64>) -> Result<Phase> {
+        let from = self.ledger.as_ref().map_or(0, Ledger::next_round);
+        let plan = Arc::new(self.plan.phase(from, amount, rate)?);
+        let leash = Leash::new(self.threads);
+        let fleet = fleet::push(&plan, &self.target, self.patience, &leash).await?;
+        ensure!(!fleet.interrupted, "interrupted");
+        match &mut self.ledger {
+            Some(ledger) => ledger.add_phase(&plan, &fleet.lanes),
+            None => self.ledger = Some(Ledger::new(&plan, &fleet.lanes)),
+        }
+        Ok(Phase { plan, fleet })
+    }
+
+    /// What must be stored; None before the first phase.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// Waits until all of it is in the database; false when that does not happen.
+    pub(crate) async fn flushed(&self, database: &Database, patience: Duration) -> Result<bool> {
+        let Some(ledger) = &self.ledger else { return Ok(true) };
+        eprintln!("waiting until PostgreSQL has the last report of every connection");
+        let flushed = database.wait_until_flushed(ledger, patience).await?;
+        if !flushed {
+            eprintln!("PostgreSQL does not have them all; what is missing counts as lost");
+        }
+        Ok(flushed)
+    }
+}
