@@ -5,7 +5,7 @@
 //! `schedule` and keeps `latency` and acknowledgements, phase by phase of a `session`; `usage`
 //! measures the server meanwhile, `verify` compares the acknowledgements with the database,
 //! `report` tells a person and a program. `compare` does so in turn with `server`s that it starts
-//! itself.
+//! itself, and `ramp` at rising rates.
 
 mod args;
 mod compare;
@@ -14,11 +14,13 @@ mod latency;
 mod machine;
 mod payload;
 mod plan;
+mod ramp;
 mod report;
 mod run;
 mod schedule;
 mod server;
 mod session;
+mod subject;
 mod timestamp;
 mod torture;
 mod usage;
@@ -50,6 +52,7 @@ fn perform(command: &Command) -> Result<bool> {
         match command {
             Command::Run(args) => run::run(args).await,
             Command::Compare(args) => compare::compare(args).await,
+            Command::Ramp(args) => ramp::ramp(args).await,
             Command::Torture(args) => torture::torture(args).await,
         }
     })

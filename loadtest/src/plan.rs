@@ -83,6 +83,8 @@ pub(crate) struct PlanRequest {
     pub(crate) shape: Shape,
     /// Reports of each worker for which there must be times beside those of `amount`, for phases.
     pub(crate) rounds_before: u64,
+    /// From the beginning of a phase, for how long latencies do not count.
+    pub(crate) settle: Duration,
     /// Every request carries an `Idempotency-Key`, the same one when it is sent again.
     pub(crate) keys: bool,
 }
@@ -121,6 +123,7 @@ impl PlanRequest {
             rate: None,
             shape: Shape::Noetl,
             rounds_before: 0,
+            settle: Duration::ZERO,
             keys: false,
         }
     }

@@ -1,4 +1,4 @@
-//! One run against a server that is there: push, wait for the flush, check.
+//! One run against one server: push, wait for the flush, check.
 
 use std::time::Instant;
 
@@ -8,9 +8,9 @@ use crate::args::{FleetArgs, RunArgs};
 use crate::plan::PlanRequest;
 use crate::report::{RunReport, write_json};
 use crate::session::Session;
+use crate::subject::Subject;
 use crate::usage::Meter;
-use crate::verify::{Database, samples_taken};
-use crate::wire::Target;
+use crate::verify::samples_taken;
 
 /// A run and all that is measured around it.
 #[derive(Debug)]
@@ -20,25 +20,18 @@ pub(crate) struct Exercise<'a> {
     /// Reports that each worker sends before anything is measured.
     pub(crate) warm_up: u32,
     /// To whom.
-    pub(crate) target: &'a Target,
-    /// Where it must be found afterwards.
-    pub(crate) database: Option<Database>,
-    /// Processes to measure.
-    pub(crate) pids: &'a [u32],
+    pub(crate) subject: &'a Subject,
     /// Bounds of the client.
     pub(crate) fleet: &'a FleetArgs,
 }
 
 /// `loadtest run`: true when everything was acknowledged and is stored.
 pub(crate) async fn run(args: &RunArgs) -> Result<bool> {
-    let request = args.plan_request();
-    let database = args.database_url.as_deref().filter(|_| request.format.is_ours());
+    let subject = Subject::of(&args.subject).await?;
     let exercise = Exercise {
-        request,
+        request: args.plan_request(),
         warm_up: args.warm_up,
-        target: &args.url,
-        database: database.map(Database::new),
-        pids: &args.pid,
+        subject: &subject,
         fleet: &args.fleet,
     };
     let report = exercise.perform().await?;
@@ -46,6 +39,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<bool> {
     if let Some(path) = &args.fleet.json {
         write_json(path, &report)?;
     }
+    subject.stop()?;
     Ok(report.succeeded())
 }
 
@@ -53,32 +47,33 @@ impl Exercise<'_> {
     /// Pushes, waits and checks.
     pub(crate) async fn perform(&self) -> Result<RunReport> {
         let request = PlanRequest { rounds_before: u64::from(self.warm_up), ..self.request };
+        let (target, database) = (self.subject.target(), self.subject.database());
         let patience = self.fleet.patience();
-        let mut session = Session::new(request, self.target, patience, self.fleet.threads)?;
-        let bytes_before = match &self.database {
+        let mut session = Session::new(request, target, patience, self.fleet.threads)?;
+        let bytes_before = match database {
             Some(database) => database.report_bytes().await?,
             None => 0,
         };
         if self.warm_up > 0 {
             session.warm_up(self.warm_up).await?;
-            if let Some(database) = &self.database {
+            if let Some(database) = database {
                 session.flushed(database, self.fleet.flush_patience()).await?;
             }
         }
         let is_peer = !request.format.is_ours();
-        let taken_before = if is_peer { samples_taken(self.target).await? } else { 0 };
-        let meter = Meter::start(self.pids)?;
+        let taken_before = if is_peer { samples_taken(target).await? } else { 0 };
+        let meter = Meter::start(self.subject.pids())?;
         let phase = session.push(request.amount, request.rate).await?;
-        let mut report = RunReport::new(&phase, self.target.to_string());
-        if let Some(database) = &self.database {
+        let mut report = RunReport::new(&phase, target.to_string());
+        if let Some(database) = database {
             let waiting = Instant::now();
             let flushed = session.flushed(database, self.fleet.flush_patience()).await?;
             report.flush_seconds = flushed.then(|| waiting.elapsed().as_secs_f64());
         }
-        if !self.pids.is_empty() {
+        if !self.subject.pids().is_empty() {
             report.set_server_usage(meter.read()?);
         }
-        if let (Some(database), Some(ledger)) = (&self.database, session.ledger()) {
+        if let (Some(database), Some(ledger)) = (database, session.ledger()) {
             eprintln!("checking that every acknowledged sample is stored once");
             let exactness = database.check(ledger).await?;
             let grown = database.report_bytes().await? - bytes_before;
@@ -87,7 +82,7 @@ impl Exercise<'_> {
             report.exactness = Some(exactness);
         }
         if is_peer {
-            report.samples_taken = Some(samples_taken(self.target).await? - taken_before);
+            report.samples_taken = Some(samples_taken(target).await? - taken_before);
         }
         Ok(report)
     }

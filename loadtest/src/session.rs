@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::fleet::{self, FleetOutcome, Leash, Patience};
 use crate::plan::{Amount, Plan, PlanRequest};
@@ -29,6 +29,23 @@ pub(crate) struct Phase {
     pub(crate) fleet: FleetOutcome,
 }
 
+impl Phase {
+    /// Samples acknowledged.
+    pub(crate) fn samples(&self) -> u64 {
+        let reports: u64 = self.fleet.lanes.iter().flat_map(|lane| &lane.acknowledged).sum();
+        reports * u64::from(self.plan.request.metrics)
+    }
+
+    /// An error where it was interrupted or a connection gave up.
+    pub(crate) fn require_whole(&self) -> Result<()> {
+        ensure!(!self.fleet.interrupted, "interrupted");
+        match self.fleet.lanes.iter().find_map(|lane| lane.failure.as_ref()) {
+            Some(failure) => bail!("{failure}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Session {
     /// A fleet that has pushed nothing.
     pub(crate) fn new(
@@ -46,8 +63,7 @@ impl Session {
         let request = self.plan.request;
         let all = u64::from(reports) * u64::from(request.workers) * u64::from(request.metrics);
         let phase = self.push(Amount::Samples(all), None).await?;
-        let failure = phase.fleet.lanes.iter().find_map(|lane| lane.failure.as_ref());
-        ensure!(failure.is_none(), "warming up failed: {}", failure.map_or("", |f| f.as_str()));
+        phase.require_whole().context("warm up")?;
         Ok(())
     }
 
@@ -57,7 +73,6 @@ impl Session {
         let plan = Arc::new(self.plan.phase(from, amount, rate)?);
         let leash = Leash::new(self.threads);
         let fleet = fleet::push(&plan, &self.target, self.patience, &leash).await?;
-        ensure!(!fleet.interrupted, "interrupted");
         match &mut self.ledger {
             Some(ledger) => ledger.add_phase(&plan, &fleet.lanes),
             None => self.ledger = Some(Ledger::new(&plan, &fleet.lanes)),

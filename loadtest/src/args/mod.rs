@@ -5,7 +5,9 @@ mod compare;
 mod fleet;
 mod format;
 mod parse;
+mod ramp;
 mod run;
+mod subject;
 
 use clap::{Parser, Subcommand};
 
@@ -13,7 +15,9 @@ use crate::torture::TortureArgs;
 pub(crate) use compare::{Cell, CompareArgs};
 pub(crate) use fleet::{FleetArgs, SizeArgs};
 pub(crate) use format::Format;
+pub(crate) use ramp::RampArgs;
 pub(crate) use run::RunArgs;
+pub(crate) use subject::SubjectArgs;
 
 /// Simulates a fleet of NoETL workers against a metrics server.
 #[derive(Debug, Parser)]
@@ -27,10 +31,12 @@ pub(crate) struct Cli {
 /// The things that the load test can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Push to a running server and check that every acknowledged sample is stored exactly once.
+    /// Push to a server and check that every acknowledged sample is stored exactly once.
     Run(Box<RunArgs>),
     /// Start noetl-metrics and its peers in turn and push the same samples to each of them.
     Compare(Box<CompareArgs>),
+    /// Raise the rate step by step and find the highest one that a server keeps up with.
+    Ramp(Box<RampArgs>),
     /// Disturb a server and its PostgreSQL under load and check that nothing is lost or doubled.
     Torture(Box<TortureArgs>),
 }

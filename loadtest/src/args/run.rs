@@ -5,17 +5,16 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 
 use crate::args::parse::{parse_duration, parse_rate};
-use crate::args::{FleetArgs, Format, SizeArgs};
+use crate::args::{FleetArgs, SizeArgs, SubjectArgs};
 use crate::plan::{Amount, PlanRequest};
-use crate::wire::Target;
 
 /// Flags of `loadtest run`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("amount").required(true).args(["samples", "duration"]))]
 pub(crate) struct RunArgs {
-    /// Where the server listens.
-    #[arg(long, default_value = "http://127.0.0.1:8082", value_parser = Target::parse)]
-    pub(crate) url: Target,
+    /// The server.
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
     /// Samples to push in total, rounded up to whole reports.
     #[arg(long)]
     samples: Option<u64>,
@@ -25,21 +24,12 @@ pub(crate) struct RunArgs {
     /// Samples per second to push on schedule (open loop); absent: as fast as answers come.
     #[arg(long, value_name = "SAMPLES_PER_S", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// What the requests hold.
-    #[arg(long, value_enum, default_value_t = Format::Noetl)]
-    format: Format,
     /// Reports of different workers in one request, as a gateway sends them (not for `noetl`).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     reports_per_request: u32,
     /// Reports that each worker sends before the measuring begins.
     #[arg(long, default_value_t = 0, value_name = "REPORTS", value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) warm_up: u32,
-    /// Database in which to check that what was acknowledged is stored exactly once.
-    #[arg(long, value_name = "URL")]
-    pub(crate) database_url: Option<String>,
-    /// Process whose CPU time is measured with all its children; may be given repeatedly.
-    #[arg(long, value_name = "PID")]
-    pub(crate) pid: Vec<u32>,
     /// How large the fleet is.
     #[command(flatten)]
     size: SizeArgs,
@@ -58,7 +48,7 @@ impl RunArgs {
         PlanRequest {
             reports_per_request: self.reports_per_request,
             rate: self.rate,
-            ..self.fleet.plan_request(&self.size, self.format, amount)
+            ..self.fleet.plan_request(&self.size, self.subject.format(), amount)
         }
     }
 }

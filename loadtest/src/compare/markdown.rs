@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::compare::Comparison;
 use crate::compare::table::times;
+use crate::report::grouped;
 
 /// The document.
 pub(crate) fn render(comparison: &Comparison) -> String {
@@ -75,31 +76,4 @@ pub(crate) fn render(comparison: &Comparison) -> String {
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let written = text.write_fmt(arguments);
     debug_assert!(written.is_ok(), "a String takes all that is written to it");
-}
-
-/// Without a fraction, the thousands set off by commas.
-pub(crate) fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_off() {
-        for (number, text) in
-            [(0.0, "0"), (999.4, "999"), (1_000.0, "1,000"), (1_234_567.0, "1,234,567")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

@@ -15,7 +15,7 @@ use crate::plan::{Amount, PlanRequest, Shape};
 use crate::report::{RunReport, write_json};
 use crate::run::Exercise;
 use crate::server::{Candidate, Server};
-use crate::verify::Database;
+use crate::subject::Subject;
 use figures::{Medians, Ratios};
 
 /// One round of one server.
@@ -165,12 +165,13 @@ async fn exercise(
     // The port of the one that has just ended may not be free yet.
     let port = args.port_base + u16::from(candidate != Candidate::NoetlMetrics);
     let server = Server::start(candidate, &args.binaries, port, parent.join(name)).await?;
-    let report = push(args, cell, &server).await;
-    if report.is_err() {
-        eprintln!("the end of what {candidate} said:\n{}", server.last_words());
+    let subject = Subject::started(server)?;
+    let report = push(args, cell, candidate, &subject).await;
+    if let (Err(_), Some(words)) = (&report, subject.last_words()) {
+        eprintln!("the end of what {candidate} said:\n{words}");
     }
-    let (mut report, data_bytes) = (report, server.stop()?);
-    if let Ok(report) = &mut report
+    let (mut report, data_bytes) = (report, subject.stop()?);
+    if let (Ok(report), Some(data_bytes)) = (&mut report, data_bytes)
         && candidate != Candidate::NoetlMetrics
     {
         let warm_up = u64::from(args.warm_up * cell.metrics) * u64::from(cell.workers());
@@ -180,21 +181,20 @@ async fn exercise(
     report
 }
 
-async fn push(args: &CompareArgs, cell: Cell, server: &Server) -> Result<RunReport> {
-    let format = server.candidate().format(args.reports_per_request);
-    let database = match format.is_ours() {
-        true => Some(Database::new(&server.database_url()?)),
-        false => None,
-    };
+async fn push(
+    args: &CompareArgs,
+    cell: Cell,
+    candidate: Candidate,
+    subject: &Subject,
+) -> Result<RunReport> {
+    let format = candidate.format(args.reports_per_request);
     let size =
         SizeArgs { workers: cell.workers(), metrics: cell.metrics, connections: cell.connections };
     let request = args.fleet.plan_request(&size, format, Amount::Samples(args.samples));
     let exercise = Exercise {
         request: PlanRequest { reports_per_request: args.reports_per_request, ..request },
         warm_up: args.warm_up,
-        target: server.target(),
-        database,
-        pids: &[server.pid()],
+        subject,
         fleet: &args.fleet,
     };
     let report = exercise.perform().await?;

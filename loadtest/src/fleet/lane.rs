@@ -2,6 +2,7 @@
 //! the last is acknowledged, so what was acknowledged of a worker is a count.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::fleet::Patience;
+use crate::fleet::alarm::Alarm;
 use crate::fleet::answer::{Verdict, judge};
 use crate::fleet::leash::Stop;
 use crate::fleet::progress::Live;
@@ -55,7 +57,8 @@ pub(crate) struct LaneOutcome {
     pub(crate) retries: u64,
     /// Requests that were due in the time, and not sent because the server was behind.
     pub(crate) unsent: u64,
-    /// From when a request was due to its acknowledgement.
+    /// From when a request was due to its acknowledgement; of one that was not sent in the time, to
+    /// the end, which it has outlasted.
     pub(crate) latencies: Latencies,
     /// When the last acknowledgement came.
     pub(crate) last_ack: Option<Instant>,
@@ -67,9 +70,11 @@ pub(crate) struct LaneOutcome {
 #[derive(Debug)]
 pub(crate) struct Lane {
     setup: LaneSetup,
+    alarm: Rc<Alarm>,
     workers: Range<u32>,
     schedule: Schedule,
     end: Option<Instant>,
+    settled: Instant,
     connection: Option<Connection>,
     sequence: u64,
     outcome: LaneOutcome,
@@ -77,7 +82,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Connection number `index` of the plan, not yet open.
-    pub(crate) fn new(setup: &LaneSetup, index: u32) -> Result<Self> {
+    pub(super) fn new(setup: &LaneSetup, alarm: &Rc<Alarm>, index: u32) -> Result<Self> {
         let (plan, setup) = (&setup.plan, setup.clone());
         let asked = plan.request;
         let schedule = asked.rate.map_or(Schedule::Closed, |samples_per_second| {
@@ -100,7 +105,19 @@ impl Lane {
             last_ack: None,
             failure: None,
         };
-        Ok(Self { setup, workers, schedule, end, connection: None, sequence: 0, outcome })
+        let alarm = Rc::clone(alarm);
+        let settled = setup.start + asked.settle;
+        Ok(Self {
+            setup,
+            alarm,
+            workers,
+            schedule,
+            end,
+            settled,
+            connection: None,
+            sequence: 0,
+            outcome,
+        })
     }
 
     /// Sends every report of its workers, round by round.
@@ -136,14 +153,34 @@ impl Lane {
             return None;
         }
         if let Some(end) = self.end.filter(|end| now >= *end || due >= *end) {
-            self.outcome.unsent = self.schedule.due_before(self.sequence, end);
+            self.leave_unsent(end);
             return None;
         }
         self.sequence += 1;
-        if due > now {
-            tokio::time::sleep_until(due.into()).await;
+        if due > now
+            && let Err(error) = self.alarm.sleep_until(due).await
+        {
+            self.outcome.failure = Some(format!("{error:#}"));
+            return None;
         }
         Some(due)
+    }
+
+    /// Counts what was due and was not sent. It would be the slowest of all, so leaving it out
+    /// would make a server look the better the less it keeps up.
+    fn leave_unsent(&mut self, end: Instant) {
+        self.outcome.unsent = self.schedule.due_before(self.sequence, end);
+        for sequence in self.sequence..self.sequence + self.outcome.unsent {
+            if let Some(due) = self.schedule.due(sequence) {
+                self.record(due, end);
+            }
+        }
+    }
+
+    fn record(&mut self, due: Instant, until: Instant) {
+        if due >= self.settled {
+            self.outcome.latencies.record(until.saturating_duration_since(due));
+        }
     }
 
     fn count(&mut self, batch: Range<u32>, samples: u64, due: Instant) {
@@ -151,7 +188,7 @@ impl Lane {
         for worker in batch {
             self.outcome.acknowledged[(worker - self.workers.start) as usize] += 1;
         }
-        self.outcome.latencies.record(now.saturating_duration_since(due));
+        self.record(due, now);
         self.outcome.last_ack = Some(now);
         self.outcome.requests += 1;
         self.setup.live.samples.fetch_add(samples, Ordering::Relaxed);

@@ -15,6 +15,14 @@ pub(crate) struct Binaries {
     /// The noetl-metrics binary.
     #[arg(long = "server", value_name = "PATH")]
     pub(crate) noetl: PathBuf,
+    /// The others.
+    #[command(flatten)]
+    pub(crate) peers: PeerBinaries,
+}
+
+/// Where the programs are that are measured beside ours.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PeerBinaries {
     /// The VictoriaMetrics binary.
     #[arg(long, value_name = "PATH", default_value = "/usr/bin/victoria-metrics")]
     pub(crate) victoria: PathBuf,
@@ -47,8 +55,8 @@ impl Candidate {
     pub(crate) fn binary(self, binaries: &Binaries) -> &Path {
         match self {
             Self::NoetlMetrics => &binaries.noetl,
-            Self::Prometheus => &binaries.prometheus,
-            _ => &binaries.victoria,
+            Self::Prometheus => &binaries.peers.prometheus,
+            _ => &binaries.peers.victoria,
         }
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wire::{Target, get};
-pub(crate) use candidate::{Binaries, Candidate};
+pub(crate) use candidate::{Binaries, Candidate, PeerBinaries};
 
 const READY_PATIENCE: Duration = Duration::from_secs(120);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);

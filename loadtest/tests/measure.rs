@@ -1,4 +1,4 @@
-//! Small comparisons of the real server, with those of its peers that are installed here.
+//! Small measurements of the real server, and of those of its peers that are installed here.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -17,27 +17,40 @@ fn take(path: &Path) -> String {
     text
 }
 
-/// Figures, Markdown and what was said on the way.
-fn compare(port: u16, flags: &[&str]) -> (Value, String, String) {
+/// What a command has said and written.
+struct Outcome {
+    figures: Value,
+    markdown: String,
+    said: String,
+    on_the_way: String,
+}
+
+fn measure(port: u16, command: &str, flags: &[&[&str]]) -> Outcome {
     let server = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("noetl-metrics");
     assert!(server.exists(), "{} is missing: `cargo build` makes it", server.display());
     let (json, markdown) = (scratch(&format!("{port}.json")), scratch(&format!("{port}.md")));
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
-        .args(["compare", "--rounds", "1", "--port-base", &port.to_string()])
-        .args(flags)
+        .arg(command)
+        .args(flags.concat())
         .args(["--server".as_ref(), server.as_os_str()])
         .args(["--json".as_ref(), json.as_os_str()])
         .args(["--markdown".as_ref(), markdown.as_os_str()])
         .output()
         .unwrap();
     let on_the_way = String::from_utf8_lossy(&output.stderr).into_owned();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{on_the_way}");
-    (serde_json::from_str(&take(&json)).unwrap(), take(&markdown), on_the_way)
+    let figures = serde_json::from_str(&take(&json)).unwrap();
+    Outcome { figures, markdown: take(&markdown), said, on_the_way }
 }
 
-fn assert_exact(cell: &Value, samples: u64) {
-    let exactness = &cell["rounds"][0]["report"]["exactness"];
+fn compare(port: u16, flags: &[&[&str]]) -> Outcome {
+    let port_base = port.to_string();
+    let own = ["--rounds", "1", "--port-base", &port_base];
+    measure(port, "compare", &[&own[..], &flags.concat()])
+}
+
+fn assert_exact(exactness: &Value, samples: u64) {
     for (name, expected) in [
         ("acknowledged", samples),
         ("stored", samples),
@@ -54,12 +67,13 @@ fn each_size_is_exact_and_absent_peers_are_left_out() {
     let shape = ["--shape", "churn", "--churn-every", "2", "--churn-percent", "15"];
     let size = ["--samples", "20000", "--series", "1000", "--connections", "4,8"];
     let rest = ["--warm-up", "3", "--victoria", "/nowhere/victoria"];
-    let (figures, markdown, on_the_way) = compare(18_182, &[&shape[..], &size, &rest].concat());
+    let Outcome { figures, markdown, on_the_way, .. } =
+        compare(18_182, &[&shape[..], &size, &rest]);
     assert!(on_the_way.contains("victoria-json is left out: there is no /nowhere/victoria"));
     let cells = figures["cells"].as_array().unwrap();
     assert_eq!((&figures["kind"], cells.len()), (&"comparison".into(), 2));
     for cell in cells {
-        assert_exact(cell, 23_000);
+        assert_exact(&cell["rounds"][0]["report"]["exactness"], 23_000);
         let ours = &cell["medians"][0];
         assert_eq!(ours["server"], "noetl-metrics");
         assert!(ours["memory_mib"].as_f64() > Some(10.0), "{ours}");
@@ -76,6 +90,25 @@ fn each_size_is_exact_and_absent_peers_are_left_out() {
 fn sparse_reports_of_several_groups_are_exact() {
     let size = ["--samples", "21000", "--series", "2100", "--metrics", "70"];
     let none = ["--shape", "sparse", "--victoria", "/nowhere", "--prometheus", "/nowhere"];
-    let (figures, _, _) = compare(18_184, &[&size[..], &none].concat());
-    assert_exact(&figures["cells"][0], 21_000);
+    let figures = compare(18_184, &[&size[..], &none]).figures;
+    assert_exact(&figures["cells"][0]["rounds"][0]["report"]["exactness"], 21_000);
+}
+
+#[test]
+fn a_ramp_finds_the_rate_that_is_kept_up_with() {
+    let rates = ["--rates", "1000,2000", "--p99", "10s", "--step", "1s", "--refine", "0"];
+    let fleet = ["--workers", "100", "--connections", "8", "--port", "18186"];
+    let Outcome { figures, markdown, said, .. } = measure(18_186, "ramp", &[&rates, &fleet]);
+    assert_eq!((&figures["kind"], &figures["server"]), (&"ramp".into(), &"noetl-metrics".into()));
+    assert_eq!(figures["knee_samples_per_second"], 2_000.0, "{figures}");
+    let steps = figures["steps"].as_array().unwrap();
+    assert_eq!(
+        steps.iter().map(|step| step["rate"].as_f64()).collect::<Vec<_>>(),
+        [Some(1_000.0), Some(2_000.0)]
+    );
+    assert!(steps.iter().all(|step| step["cpu_per_million"].as_f64() > Some(0.0)), "{figures}");
+    assert_eq!(figures["half"]["rate"], 1_000.0);
+    // One report each to warm up, then a second at each rate and two at half of the higher one.
+    assert_exact(&figures["exactness"], 1_000 + 1_000 + 2_000 + 2_000);
+    assert!(said.contains("knee: 2,000 samples/s") && markdown.contains("| 1,000 |"), "{said}");
 }
