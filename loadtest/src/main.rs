@@ -10,6 +10,7 @@
 mod args;
 mod compare;
 mod fleet;
+mod idle;
 mod latency;
 mod machine;
 mod payload;
@@ -53,6 +54,7 @@ fn perform(command: &Command) -> Result<bool> {
             Command::Run(args) => run::run(args).await,
             Command::Compare(args) => compare::compare(args).await,
             Command::Ramp(args) => ramp::ramp(args).await,
+            Command::Idle(args) => idle::idle(args).await,
             Command::Torture(args) => torture::torture(args).await,
         }
     })

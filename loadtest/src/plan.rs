@@ -85,6 +85,8 @@ pub(crate) struct PlanRequest {
     pub(crate) rounds_before: u64,
     /// From the beginning of a phase, for how long latencies do not count.
     pub(crate) settle: Duration,
+    /// Connections are opened at once, and not when the first request is due.
+    pub(crate) connect_first: bool,
     /// Every request carries an `Idempotency-Key`, the same one when it is sent again.
     pub(crate) keys: bool,
 }
@@ -124,6 +126,7 @@ impl PlanRequest {
             shape: Shape::Noetl,
             rounds_before: 0,
             settle: Duration::ZERO,
+            connect_first: false,
             keys: false,
         }
     }
@@ -205,6 +208,12 @@ impl Plan {
             self.capacity
         );
         Ok(Self { request, reports, first_round, rounds_max, ..*self })
+    }
+
+    /// The same on at most so many connections.
+    pub(crate) fn with_connections(self, connections: u32) -> Self {
+        let connections = connections.min(self.request.connections);
+        Self { request: PlanRequest { connections, connect_first: false, ..self.request }, ..self }
     }
 
     /// Hexadecimal, eight digits.

@@ -112,3 +112,22 @@ fn a_ramp_finds_the_rate_that_is_kept_up_with() {
     assert_exact(&figures["exactness"], 1_000 + 1_000 + 2_000 + 2_000);
     assert!(said.contains("knee: 2,000 samples/s") && markdown.contains("| 1,000 |"), "{said}");
 }
+
+#[test]
+fn idle_connections_are_open_and_heard_beside_a_fleet() {
+    let idle = ["--idle", "200", "--interval", "1s", "--duration", "1s", "--rounds", "1"];
+    let fleet = ["--workers", "100", "--connections", "8", "--port", "18188"];
+    let Outcome { figures, markdown, said, .. } = measure(18_188, "idle", &[&idle, &fleet]);
+    let memory = &figures["memory"];
+    assert!(memory["before"].as_u64() > Some(1 << 20), "{figures}");
+    assert!(memory["per_connection"].as_f64() < Some(1_048_576.0), "{figures}");
+    let round = &figures["rounds"][0];
+    for side in ["with", "without"] {
+        assert!(round[side]["samples_per_second"].as_f64() > Some(0.0), "{figures}");
+    }
+    // Both fleets, the idle one with three reports to warm up and one at least after that.
+    let acknowledged = figures["exactness"]["acknowledged"].as_u64().unwrap();
+    assert!(acknowledged >= 1_000 + 200 * 4 * 10, "{figures}");
+    assert_exact(&figures["exactness"], acknowledged);
+    assert!(said.contains("with 200 idle connections") && markdown.contains("200 idle ones"));
+}

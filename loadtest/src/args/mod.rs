@@ -4,6 +4,7 @@
 mod compare;
 mod fleet;
 mod format;
+mod idle;
 mod parse;
 mod ramp;
 mod run;
@@ -15,6 +16,7 @@ use crate::torture::TortureArgs;
 pub(crate) use compare::{Cell, CompareArgs};
 pub(crate) use fleet::{FleetArgs, SizeArgs};
 pub(crate) use format::Format;
+pub(crate) use idle::IdleArgs;
 pub(crate) use ramp::RampArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use subject::SubjectArgs;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Compare(Box<CompareArgs>),
     /// Raise the rate step by step and find the highest one that a server keeps up with.
     Ramp(Box<RampArgs>),
+    /// Open many connections that are mostly idle, and see what they take of a server.
+    Idle(Box<IdleArgs>),
     /// Disturb a server and its PostgreSQL under load and check that nothing is lost or doubled.
     Torture(Box<TortureArgs>),
 }

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::compare::RoundResult;
+use crate::report::median;
 use crate::server::Candidate;
 
 /// What is compared of a round.
@@ -119,27 +120,9 @@ pub(crate) fn ratios(servers: &[Candidate], rounds: &[RoundResult]) -> Vec<Ratio
     peers.map(against).collect()
 }
 
-/// The middle of the values, the mean of the two middle ones where they are even; 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        count if count % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians_of_odd_even_and_no_rounds() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(vec![]), 0.0);
-    }
 
     #[test]
     fn what_is_not_known_has_no_ratio() {

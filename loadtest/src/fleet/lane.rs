@@ -123,6 +123,9 @@ impl Lane {
     /// Sends every report of its workers, round by round.
     pub(crate) async fn drive(mut self) -> LaneOutcome {
         let plan = Arc::clone(&self.setup.plan);
+        if plan.request.connect_first {
+            self.connect_first().await;
+        }
         let mut request = Request::new(&self.setup.outline);
         'run: for round in plan.rounds() {
             let workers = self.workers.start..self.workers.end.min(plan.workers_in_round(round));
@@ -145,11 +148,21 @@ impl Lane {
         self.outcome
     }
 
+    /// Opens the connection before it is needed. One that fails is tried again when it is.
+    async fn connect_first(&mut self) {
+        let limit = self.setup.patience.answer;
+        self.connection = Connection::open(&self.setup.target, limit).await.ok();
+        let opened = u64::from(self.connection.is_some());
+        self.setup.live.connected.fetch_add(opened, Ordering::Relaxed);
+    }
+
     /// Waits for the next request's time and returns it; None at the end of the run.
     async fn wait_until_due(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let due = self.schedule.due(self.sequence).unwrap_or(now);
-        if self.setup.stop.no_more() {
+        let stop = Arc::clone(&self.setup.stop);
+        let told = stop.told();
+        if stop.no_more() {
             return None;
         }
         if let Some(end) = self.end.filter(|end| now >= *end || due >= *end) {
@@ -157,11 +170,14 @@ impl Lane {
             return None;
         }
         self.sequence += 1;
-        if due > now
-            && let Err(error) = self.alarm.sleep_until(due).await
-        {
-            self.outcome.failure = Some(format!("{error:#}"));
-            return None;
+        if due > now {
+            tokio::select! {
+                slept = self.alarm.sleep_until(due) => if let Err(error) = slept {
+                    self.outcome.failure = Some(format!("{error:#}"));
+                    return None;
+                },
+                () = told => return None,
+            }
         }
         Some(due)
     }

@@ -5,6 +5,11 @@ pub(super) fn resident_peak(pid: u32) -> Option<u64> {
     field(&read(pid, "status")?, "VmHWM:")
 }
 
+/// The memory that a process has resident now, in bytes.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
+    field(&read(pid, "status")?, "VmRSS:")
+}
+
 /// A process' share of memory: pages that several have are divided among them, so that shares can
 /// be added. Where that may not be read, all but memory shared on purpose, which PostgreSQL's
 /// processes have all of together.
@@ -42,8 +47,8 @@ mod tests {
     #[test]
     fn this_process_has_memory() {
         let pid = std::process::id();
-        let (peak, share) = (resident_peak(pid), share(pid));
-        assert!(peak >= share && share > Some(100_000));
+        let (now, peak, share) = (resident(pid), resident_peak(pid), share(pid));
+        assert!(now > Some(100_000) && peak >= share && share > Some(100_000));
         assert_eq!(resident_peak(u32::MAX - 1), None);
     }
 }
