@@ -45,6 +45,12 @@ impl Latencies {
         self.0.add(&other.0).context("merge latency histograms")
     }
 
+    /// How many were slower than `bound`, to three digits.
+    #[cfg(test)]
+    pub(crate) fn slower_than(&self, bound: Duration) -> u64 {
+        self.0.len() - self.0.count_between(0, bound.as_micros() as u64)
+    }
+
     /// The percentiles; zeros when nothing was recorded.
     pub(crate) fn summary(&self) -> LatencySummary {
         LatencySummary {

@@ -2,22 +2,29 @@
 //! once.
 //!
 //! The way of a run: `args` become a `plan`, the `fleet` pushes `payload`s over the `wire` on
-//! `schedule` and keeps `latency` and acknowledgements, `cpu` measures the server meanwhile,
-//! `verify` compares the acknowledgements with the database, `report` tells a person and a
-//! program. `compare` does so in turn with servers that it starts itself.
+//! `schedule` and keeps `latency` and acknowledgements, phase by phase of a `session`; `usage`
+//! measures the server meanwhile, `verify` compares the acknowledgements with the database,
+//! `report` tells a person and a program. `compare` does so in turn with `server`s that it starts
+//! itself, and `ramp` at rising rates.
 
 mod args;
 mod compare;
-mod cpu;
 mod fleet;
+mod idle;
 mod latency;
+mod machine;
 mod payload;
 mod plan;
+mod ramp;
 mod report;
 mod run;
 mod schedule;
+mod server;
+mod session;
+mod subject;
 mod timestamp;
 mod torture;
+mod usage;
 mod verify;
 mod wire;
 
@@ -46,6 +53,8 @@ fn perform(command: &Command) -> Result<bool> {
         match command {
             Command::Run(args) => run::run(args).await,
             Command::Compare(args) => compare::compare(args).await,
+            Command::Ramp(args) => ramp::ramp(args).await,
+            Command::Idle(args) => idle::idle(args).await,
             Command::Torture(args) => torture::torture(args).await,
         }
     })

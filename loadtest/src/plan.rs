@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
 
 use crate::args::Format;
 use crate::timestamp::write_digits;
@@ -27,6 +28,38 @@ pub(crate) enum Amount {
     For(Duration),
 }
 
+/// Which series the reports of a worker hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Shape {
+    /// Always the same ones.
+    Noetl,
+    /// A changing half of twice as many.
+    Sparse,
+    /// A share of them is replaced by new ones from time to time.
+    Churn {
+        /// Of a worker's series, per replacement.
+        percent: u32,
+        /// Reports from one replacement to the next.
+        every: u32,
+    },
+    /// Few names, and labels of which one is of this series alone.
+    Cardinality,
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Noetl => f.write_str("always the same"),
+            Self::Sparse => f.write_str("a changing half of twice as many"),
+            Self::Churn { percent, every } => {
+                write!(f, "{percent} % replaced every {every} reports")
+            }
+            Self::Cardinality => f.write_str("of few names"),
+        }
+    }
+}
+
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlanRequest {
@@ -46,11 +79,61 @@ pub(crate) struct PlanRequest {
     pub(crate) reports_per_request: u32,
     /// Samples per second in an open loop.
     pub(crate) rate: Option<f64>,
+    /// Which series the reports hold.
+    pub(crate) shape: Shape,
+    /// Reports of each worker for which there must be times beside those of `amount`, for phases.
+    pub(crate) rounds_before: u64,
+    /// From the beginning of a phase, for how long latencies do not count.
+    pub(crate) settle: Duration,
+    /// Connections are opened at once, and not when the first request is due.
+    pub(crate) connect_first: bool,
     /// Every request carries an `Idempotency-Key`, the same one when it is sent again.
     pub(crate) keys: bool,
 }
 
-/// A run, decided. Worker `w` reports `k = 0, 1, …` in order, at `timestamp_ms(k)`.
+impl PlanRequest {
+    /// Reports in total where they are counted, and reports of one worker at most.
+    fn extent(&self) -> Result<(Option<u64>, u64)> {
+        let (metrics, workers) = (u64::from(self.metrics), u64::from(self.workers));
+        let (reports, reports_max) = match self.amount {
+            Amount::Samples(samples) => {
+                ensure!(samples > 0, "--samples must be more than 0");
+                let reports = samples.div_ceil(metrics);
+                (Some(reports), reports)
+            }
+            Amount::For(duration) => {
+                let per_second =
+                    self.rate.map_or(REPORTS_PER_SECOND_MAX, |rate| rate / metrics as f64);
+                #[expect(clippy::cast_sign_loss, reason = "rates and durations are positive")]
+                let due = (per_second * duration.as_secs_f64()).ceil() as u64;
+                (None, due + workers)
+            }
+        };
+        Ok((reports, reports_max.div_ceil(workers)))
+    }
+
+    /// A closed loop of single NoETL reports, one connection for each of at most 64 workers.
+    pub(crate) fn closed(workers: u32, amount: Amount) -> Self {
+        Self {
+            format: Format::Noetl,
+            workers,
+            metrics: 10,
+            connections: workers.min(64),
+            seed: 1,
+            amount,
+            reports_per_request: 1,
+            rate: None,
+            shape: Shape::Noetl,
+            rounds_before: 0,
+            settle: Duration::ZERO,
+            connect_first: false,
+            keys: false,
+        }
+    }
+}
+
+/// A run, decided. Worker `w` reports `k = 0, 1, …` in order, at `timestamp_ms(k)`. A run may be
+/// pushed in phases: each goes on with a later `k` of the same workers.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// What was asked for, with the connections bounded by the workers.
@@ -59,8 +142,12 @@ pub(crate) struct Plan {
     run_id: u32,
     /// Reports in total; None where the time decides.
     pub(crate) reports: Option<u64>,
-    /// Reports of one worker at most.
+    /// The first report of each worker in this phase.
+    pub(crate) first_round: u64,
+    /// Reports of one worker in this phase at most.
     pub(crate) rounds_max: u64,
+    /// Reports of one worker in all phases at most.
+    capacity: u64,
     first_ms: u64,
     step_ms: u64,
 }
@@ -79,31 +166,54 @@ impl Plan {
             "--format noetl holds one report per request: use ndjson for --reports-per-request"
         );
         request.connections = request.connections.min(request.workers);
-        let metrics = u64::from(request.metrics);
-        let workers = u64::from(request.workers);
-        let (reports, reports_max) = match request.amount {
-            Amount::Samples(samples) => {
-                ensure!(samples > 0, "--samples must be more than 0");
-                let reports = samples.div_ceil(metrics);
-                (Some(reports), reports)
-            }
-            Amount::For(duration) => {
-                let per_second =
-                    request.rate.map_or(REPORTS_PER_SECOND_MAX, |rate| rate / metrics as f64);
-                #[expect(clippy::cast_sign_loss, reason = "rates and durations are positive")]
-                let due = (per_second * duration.as_secs_f64()).ceil() as u64;
-                (None, due + workers)
-            }
-        };
-        let rounds_max = reports_max.div_ceil(workers);
-        let step_ms = (SPREAD_MS / rounds_max).clamp(1, 1_000);
+        let (reports, rounds_max) = request.extent()?;
+        let capacity = rounds_max + request.rounds_before;
+        let step_ms = (SPREAD_MS / capacity).clamp(1, 1_000);
         let now_ms = u64::try_from(now.as_millis()).context("the clock is past its range")?;
         let first_ms = now_ms
-            .checked_sub(step_ms * rounds_max)
+            .checked_sub(step_ms * capacity)
             .context("so many reports of one worker do not fit before now: use more workers")?;
         // Runs within the same millisecond are the same run only for one who starts two at once.
         let run_id = (now_ms as u32) ^ std::process::id().rotate_left(20);
-        Ok(Self { request, run_id, reports, rounds_max, first_ms, step_ms })
+        Ok(Self {
+            request,
+            run_id,
+            reports,
+            first_round: 0,
+            rounds_max,
+            capacity,
+            first_ms,
+            step_ms,
+        })
+    }
+
+    /// The phase of this run that begins with every worker's report `first_round` and pushes
+    /// `amount` at `rate`, or in a closed loop.
+    pub(crate) fn phase(
+        &self,
+        first_round: u64,
+        amount: Amount,
+        rate: Option<f64>,
+    ) -> Result<Self> {
+        let request = PlanRequest { amount, rate, ..self.request };
+        let (reports, rounds_max) = request.extent()?;
+        let rounds_max = match amount {
+            Amount::Samples(_) => rounds_max,
+            // What the time decides ends with the times that are left.
+            Amount::For(_) => rounds_max.min(self.capacity.saturating_sub(first_round)),
+        };
+        ensure!(
+            rounds_max > 0 && first_round + rounds_max <= self.capacity,
+            "the run was planned for {} reports of each worker",
+            self.capacity
+        );
+        Ok(Self { request, reports, first_round, rounds_max, ..*self })
+    }
+
+    /// The same on at most so many connections.
+    pub(crate) fn with_connections(self, connections: u32) -> Self {
+        let connections = connections.min(self.request.connections);
+        Self { request: PlanRequest { connections, connect_first: false, ..self.request }, ..self }
     }
 
     /// Hexadecimal, eight digits.
@@ -129,7 +239,7 @@ impl Plan {
     }
 
     /// Unix milliseconds of every worker's `round`-th report: unique per worker, and not in the
-    /// future while `round < rounds_max`.
+    /// future in any phase.
     pub(crate) fn timestamp_ms(&self, round: u64) -> u64 {
         self.first_ms + round * self.step_ms
     }
@@ -143,10 +253,20 @@ impl Plan {
         share(connection)..share(connection + 1)
     }
 
-    /// How many workers, from the first on, report in `round`.
+    /// The reports of each worker in this phase.
+    pub(crate) fn rounds(&self) -> Range<u64> {
+        self.first_round..self.first_round + self.rounds_max
+    }
+
+    /// The rounds of all phases.
+    pub(crate) fn all_rounds(&self) -> Range<u64> {
+        0..self.capacity
+    }
+
+    /// How many workers, from the first on, report in `round`, which is of this phase or later.
     pub(crate) fn workers_in_round(&self, round: u64) -> u32 {
         let workers = u64::from(self.request.workers);
-        let started = round.saturating_mul(workers);
+        let started = round.saturating_sub(self.first_round).saturating_mul(workers);
         let reports = self.reports.unwrap_or(self.rounds_max * workers);
         reports.saturating_sub(started).min(workers) as u32
     }
@@ -157,17 +277,7 @@ mod tests {
     use super::*;
 
     fn request(workers: u32, connections: u32, amount: Amount) -> PlanRequest {
-        PlanRequest {
-            format: Format::Noetl,
-            workers,
-            metrics: 10,
-            connections,
-            seed: 1,
-            amount,
-            reports_per_request: 1,
-            rate: None,
-            keys: false,
-        }
+        PlanRequest { connections, ..PlanRequest::closed(workers, amount) }
     }
 
     #[test]
@@ -202,6 +312,25 @@ mod tests {
         check(10_000, Amount::Samples(5_000_000));
         check(1, Amount::Samples(50_000_000));
         check(64, Amount::For(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn phases_go_on_with_later_reports_of_the_same_workers() {
+        let asked = PlanRequest { rounds_before: 3, ..request(10, 2, Amount::Samples(1_000)) };
+        let plan = Plan::new(asked).unwrap();
+        assert_eq!(plan.rounds(), 0..10);
+        let warm_up = plan.phase(0, Amount::Samples(300), None).unwrap();
+        assert_eq!((warm_up.rounds(), warm_up.workers_in_round(3)), (0..3, 0));
+        let main = plan.phase(3, Amount::Samples(1_000), Some(10.0)).unwrap();
+        assert_eq!(
+            (main.rounds(), main.workers_in_round(3), main.run_id()),
+            (3..13, 10, plan.run_id())
+        );
+        assert_eq!(main.timestamp_ms(3), plan.timestamp_ms(3));
+        assert!(plan.phase(4, Amount::Samples(1_000), None).is_err());
+        let timed = plan.phase(4, Amount::For(Duration::from_secs(60)), None).unwrap();
+        assert_eq!(timed.rounds(), 4..13);
+        assert!(plan.phase(13, Amount::For(Duration::from_secs(60)), None).is_err());
     }
 
     #[test]

@@ -5,15 +5,17 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::cpu::CpuSeconds;
-use crate::fleet::FleetOutcome;
 use crate::latency::LatencySummary;
-use crate::plan::Plan;
+use crate::plan::Shape;
+use crate::session::Phase;
+use crate::usage::{CpuSeconds, PeakBytes, Usage};
 use crate::verify::Exactness;
 
 /// All results of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RunReport {
+    /// `run`.
+    kind: &'static str,
     /// Names the run's components: `load-<run id>-<worker>`.
     pub(crate) run_id: String,
     /// The server.
@@ -22,6 +24,8 @@ pub(crate) struct RunReport {
     pub(crate) format: String,
     /// Workers of the fleet.
     pub(crate) workers: u32,
+    /// Which series the reports hold.
+    pub(crate) shape: Shape,
     /// Metrics in a report.
     pub(crate) metrics: u32,
     /// Reports in a request.
@@ -60,19 +64,22 @@ pub(crate) struct RunReport {
     pub(crate) server_cpu: Option<CpuSeconds>,
     /// The same per million samples.
     pub(crate) server_cpu_per_million: Option<f64>,
+    /// The most memory that they had resident, in bytes.
+    pub(crate) server_memory: Option<PeakBytes>,
     /// From the last acknowledgement until PostgreSQL had everything.
     pub(crate) flush_seconds: Option<f64>,
     /// Bytes by which tables and indexes grew, per sample stored.
     pub(crate) bytes_per_sample: Option<f64>,
     /// The comparison with PostgreSQL.
     pub(crate) exactness: Option<Exactness>,
-    /// Rows that VictoriaMetrics says it has taken.
-    pub(crate) victoria_rows: Option<u64>,
+    /// Samples that another server than ours says it has taken.
+    pub(crate) samples_taken: Option<u64>,
 }
 
 impl RunReport {
     /// What the fleet itself knows.
-    pub(crate) fn new(plan: &Plan, url: String, fleet: &FleetOutcome) -> Self {
+    pub(crate) fn new(phase: &Phase, url: String) -> Self {
+        let Phase { plan, fleet } = phase;
         let asked = plan.request;
         let total = |count: fn(&crate::fleet::LaneOutcome) -> u64| -> u64 {
             fleet.lanes.iter().map(count).sum()
@@ -86,10 +93,12 @@ impl RunReport {
         failures.sort();
         failures.dedup();
         Self {
+            kind: "run",
             run_id: plan.run_id(),
             url,
             format: asked.format.to_string(),
             workers: asked.workers,
+            shape: asked.shape,
             metrics: asked.metrics,
             reports_per_request: asked.reports_per_request,
             connections: asked.connections,
@@ -109,17 +118,19 @@ impl RunReport {
             client_cpu_us_per_request: fleet.client_cpu_seconds * 1e6 / requests.max(1) as f64,
             server_cpu: None,
             server_cpu_per_million: None,
+            server_memory: None,
             flush_seconds: None,
             bytes_per_sample: None,
             exactness: None,
-            victoria_rows: None,
+            samples_taken: None,
         }
     }
 
-    /// Adds the CPU time of the server.
-    pub(crate) fn set_server_cpu(&mut self, cpu: CpuSeconds) {
-        self.server_cpu = Some(cpu);
-        self.server_cpu_per_million = Some(self.per_million(cpu.total()));
+    /// Adds what the server has used.
+    pub(crate) fn set_server_usage(&mut self, usage: Usage) {
+        self.server_cpu = Some(usage.cpu);
+        self.server_cpu_per_million = Some(self.per_million(usage.cpu.total()));
+        self.server_memory = Some(usage.memory);
     }
 
     /// `seconds` per million acknowledged samples.
@@ -132,7 +143,7 @@ impl RunReport {
         self.failures.is_empty()
             && self.samples > 0
             && self.exactness.as_ref().is_none_or(Exactness::holds)
-            && self.victoria_rows.is_none_or(|rows| rows >= self.samples)
+            && self.samples_taken.is_none_or(|taken| taken >= self.samples)
     }
 }
 
@@ -142,8 +153,8 @@ impl std::fmt::Display for RunReport {
         writeln!(f, "run          {} ({}, {})", self.run_id, self.format, self.url)?;
         writeln!(
             f,
-            "fleet        {} workers, {} metrics each, {} connections, {} report(s) a request",
-            self.workers, self.metrics, self.connections, self.reports_per_request
+            "fleet        {} workers, {} metrics each ({}), {} connections, {} report(s) a request",
+            self.workers, self.metrics, self.shape, self.connections, self.reports_per_request
         )?;
         writeln!(
             f,
@@ -178,6 +189,16 @@ impl std::fmt::Display for RunReport {
                 self.per_million(cpu.descendants)
             )?;
         }
+        if let Some(memory) = self.server_memory {
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            writeln!(
+                f,
+                "memory       {:.0} MiB at most ({:.0} processes named, {:.0} children)",
+                mib(memory.total()),
+                mib(memory.roots),
+                mib(memory.descendants)
+            )?;
+        }
         if let Some(seconds) = self.flush_seconds {
             writeln!(f, "flush        all in PostgreSQL {seconds:.2} s after the last answer")?;
         }
@@ -190,8 +211,8 @@ impl std::fmt::Display for RunReport {
                 writeln!(f, "             {finding}")?;
             }
         }
-        if let Some(rows) = self.victoria_rows {
-            writeln!(f, "accepted     {rows} rows of {} acknowledged", self.samples)?;
+        if let Some(taken) = self.samples_taken {
+            writeln!(f, "accepted     {taken} samples of {} acknowledged", self.samples)?;
         }
         for failure in &self.failures {
             writeln!(f, "failure      {failure}")?;
@@ -208,4 +229,49 @@ pub(crate) fn write_json(path: &Path, results: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(results).context("render the results")?;
     text.push('\n');
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+/// The middle of the values, the mean of the two middle ones where they are even; 0 of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        count if count % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+/// Without a fraction, the thousands set off by commas.
+pub(crate) fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_even_and_no_rounds() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(vec![]), 0.0);
+    }
+
+    #[test]
+    fn thousands_are_set_off() {
+        for (number, text) in
+            [(0.0, "0"), (999.4, "999"), (1_000.0, "1,000"), (1_234_567.0, "1,234,567")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+    }
 }

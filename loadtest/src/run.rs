@@ -1,42 +1,37 @@
-//! One run against a server that is there: push, wait for the flush, check.
+//! One run against one server: push, wait for the flush, check.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::args::{FleetArgs, Format, RunArgs};
-use crate::cpu::Meter;
-use crate::fleet::{self, Leash, Patience};
-use crate::plan::{Plan, PlanRequest};
+use crate::args::{FleetArgs, RunArgs};
+use crate::plan::PlanRequest;
 use crate::report::{RunReport, write_json};
-use crate::verify::{Database, Ledger, rows_inserted};
-use crate::wire::Target;
+use crate::session::Session;
+use crate::subject::Subject;
+use crate::usage::Meter;
+use crate::verify::samples_taken;
 
 /// A run and all that is measured around it.
 #[derive(Debug)]
 pub(crate) struct Exercise<'a> {
     /// What to push.
     pub(crate) request: PlanRequest,
+    /// Reports that each worker sends before anything is measured.
+    pub(crate) warm_up: u32,
     /// To whom.
-    pub(crate) target: &'a Target,
-    /// Where it must be found afterwards.
-    pub(crate) database: Option<Database>,
-    /// Processes to measure.
-    pub(crate) pids: &'a [u32],
+    pub(crate) subject: &'a Subject,
     /// Bounds of the client.
     pub(crate) fleet: &'a FleetArgs,
 }
 
 /// `loadtest run`: true when everything was acknowledged and is stored.
 pub(crate) async fn run(args: &RunArgs) -> Result<bool> {
-    let wants_postgres = args.format != Format::VictoriaJson;
-    let database = args.database_url.as_deref().filter(|_| wants_postgres).map(Database::new);
+    let subject = Subject::of(&args.subject).await?;
     let exercise = Exercise {
         request: args.plan_request(),
-        target: &args.url,
-        database,
-        pids: &args.pid,
+        warm_up: args.warm_up,
+        subject: &subject,
         fleet: &args.fleet,
     };
     let report = exercise.perform().await?;
@@ -44,52 +39,50 @@ pub(crate) async fn run(args: &RunArgs) -> Result<bool> {
     if let Some(path) = &args.fleet.json {
         write_json(path, &report)?;
     }
+    subject.stop()?;
     Ok(report.succeeded())
 }
 
 impl Exercise<'_> {
     /// Pushes, waits and checks.
     pub(crate) async fn perform(&self) -> Result<RunReport> {
-        let plan = Arc::new(Plan::new(self.request)?);
-        let bytes_before = match &self.database {
+        let request = PlanRequest { rounds_before: u64::from(self.warm_up), ..self.request };
+        let (target, database) = (self.subject.target(), self.subject.database());
+        let patience = self.fleet.patience();
+        let mut session = Session::new(request, target, patience, self.fleet.threads)?;
+        let bytes_before = match database {
             Some(database) => database.report_bytes().await?,
             None => 0,
         };
-        let is_victoria = self.request.format == Format::VictoriaJson;
-        let rows_before = if is_victoria { rows_inserted(self.target).await? } else { 0 };
-        let meter = Meter::start(self.pids)?;
-        let patience = Patience {
-            answer: Duration::from_secs(self.fleet.timeout_seconds),
-            report: Duration::from_secs(self.fleet.retry_seconds),
-            pause: Duration::from_secs(self.fleet.retry_seconds),
-        };
-        let leash = Leash::new(self.fleet.threads);
-        let fleet = fleet::push(&plan, self.target, patience, &leash).await?;
-        let mut report = RunReport::new(&plan, self.target.to_string(), &fleet);
-        let ledger = Ledger::new(&plan, &fleet.lanes);
-        if let Some(database) = &self.database {
-            eprintln!("waiting until PostgreSQL has the last report of every connection");
-            let waiting = Instant::now();
-            let patience = Duration::from_secs(self.fleet.flush_seconds);
-            let flushed = database.wait_until_flushed(&ledger, patience).await?;
-            report.flush_seconds = flushed.then(|| waiting.elapsed().as_secs_f64());
-            if !flushed {
-                eprintln!("PostgreSQL does not have them all; what is missing counts as lost");
+        if self.warm_up > 0 {
+            session.warm_up(self.warm_up).await?;
+            if let Some(database) = database {
+                session.flushed(database, self.fleet.flush_patience()).await?;
             }
         }
-        if !self.pids.is_empty() {
-            report.set_server_cpu(meter.read()?);
+        let is_peer = !request.format.is_ours();
+        let taken_before = if is_peer { samples_taken(target).await? } else { 0 };
+        let meter = Meter::start(self.subject.pids())?;
+        let phase = session.push(request.amount, request.rate).await?;
+        let mut report = RunReport::new(&phase, target.to_string());
+        if let Some(database) = database {
+            let waiting = Instant::now();
+            let flushed = session.flushed(database, self.fleet.flush_patience()).await?;
+            report.flush_seconds = flushed.then(|| waiting.elapsed().as_secs_f64());
         }
-        if let Some(database) = &self.database {
+        if !self.subject.pids().is_empty() {
+            report.set_server_usage(meter.read()?);
+        }
+        if let (Some(database), Some(ledger)) = (database, session.ledger()) {
             eprintln!("checking that every acknowledged sample is stored once");
-            let exactness = database.check(&ledger).await?;
+            let exactness = database.check(ledger).await?;
             let grown = database.report_bytes().await? - bytes_before;
             report.bytes_per_sample =
                 (exactness.stored > 0).then(|| grown as f64 / exactness.stored as f64);
             report.exactness = Some(exactness);
         }
-        if is_victoria {
-            report.victoria_rows = Some(rows_inserted(self.target).await? - rows_before);
+        if is_peer {
+            report.samples_taken = Some(samples_taken(target).await? - taken_before);
         }
         Ok(report)
     }

@@ -7,6 +7,18 @@ pub(crate) const ISO_WIDTH: usize = 27;
 /// Bytes of Unix milliseconds between 2001 and 2286.
 pub(crate) const MILLIS_WIDTH: usize = 13;
 
+/// Bytes of Unix milliseconds between 1971 and 2109 as a varint.
+pub(crate) const VARINT_WIDTH: usize = 6;
+
+/// Writes Unix milliseconds as Protocol Buffers have an `int64`: seven bits a byte, the lowest
+/// first, all bytes but the last with their highest bit set.
+pub(crate) fn write_varint(out: &mut [u8; VARINT_WIDTH], unix_ms: u64) {
+    for (nth, byte) in out.iter_mut().enumerate() {
+        *byte = (unix_ms >> (7 * nth)) as u8 | 0x80;
+    }
+    out[VARINT_WIDTH - 1] &= 0x7f;
+}
+
 /// Writes Unix milliseconds as RFC 3339 in UTC with microseconds, as Python's `isoformat()` has
 /// them. The year must have four digits.
 pub(crate) fn write_iso(out: &mut [u8; ISO_WIDTH], unix_ms: u64) {
@@ -68,6 +80,21 @@ mod tests {
         check(1_709_251_199_999, "2024-02-29T23:59:59.999000Z");
         check(1_709_251_200_000, "2024-03-01T00:00:00.000000Z");
         check(4_102_444_799_001, "2099-12-31T23:59:59.001000Z");
+    }
+
+    #[test]
+    fn varints() {
+        let check = |unix_ms: u64| {
+            let mut out = [0; VARINT_WIDTH];
+            write_varint(&mut out, unix_ms);
+            let read: u64 =
+                (0..).zip(out).map(|(nth, byte)| u64::from(byte & 0x7f) << (7 * nth)).sum();
+            assert_eq!(unix_ms, read);
+            assert!(out[..5].iter().all(|byte| byte & 0x80 != 0) && out[5] < 0x80);
+        };
+        check(1_704_110_400_123);
+        check(1 << 35);
+        check((1 << 42) - 1);
     }
 
     #[test]

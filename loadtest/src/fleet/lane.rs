@@ -1,8 +1,8 @@
 //! One connection and its workers. A worker's reports leave in order, and the next one only when
 //! the last is acknowledged, so what was acknowledged of a worker is a count.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::fleet::Patience;
+use crate::fleet::alarm::Alarm;
 use crate::fleet::answer::{Verdict, judge};
 use crate::fleet::leash::Stop;
 use crate::fleet::progress::Live;
 use crate::latency::Latencies;
-use crate::payload::Template;
+use crate::payload::{Outline, Request};
 use crate::plan::{Amount, Plan};
 use crate::schedule::Schedule;
 use crate::wire::{Connection, Target};
@@ -27,6 +28,8 @@ const BACKOFF: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(
 pub(crate) struct LaneSetup {
     /// The run.
     pub(crate) plan: Arc<Plan>,
+    /// What its requests are made from.
+    pub(crate) outline: Arc<Outline>,
     /// The server.
     pub(crate) target: Target,
     /// When to give up.
@@ -54,7 +57,8 @@ pub(crate) struct LaneOutcome {
     pub(crate) retries: u64,
     /// Requests that were due in the time, and not sent because the server was behind.
     pub(crate) unsent: u64,
-    /// From when a request was due to its acknowledgement.
+    /// From when a request was due to its acknowledgement; of one that was not sent in the time, to
+    /// the end, which it has outlasted.
     pub(crate) latencies: Latencies,
     /// When the last acknowledgement came.
     pub(crate) last_ack: Option<Instant>,
@@ -66,9 +70,11 @@ pub(crate) struct LaneOutcome {
 #[derive(Debug)]
 pub(crate) struct Lane {
     setup: LaneSetup,
+    alarm: Rc<Alarm>,
     workers: Range<u32>,
     schedule: Schedule,
     end: Option<Instant>,
+    settled: Instant,
     connection: Option<Connection>,
     sequence: u64,
     outcome: LaneOutcome,
@@ -76,7 +82,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Connection number `index` of the plan, not yet open.
-    pub(crate) fn new(setup: &LaneSetup, index: u32) -> Result<Self> {
+    pub(super) fn new(setup: &LaneSetup, alarm: &Rc<Alarm>, index: u32) -> Result<Self> {
         let (plan, setup) = (&setup.plan, setup.clone());
         let asked = plan.request;
         let schedule = asked.rate.map_or(Schedule::Closed, |samples_per_second| {
@@ -99,25 +105,39 @@ impl Lane {
             last_ack: None,
             failure: None,
         };
-        Ok(Self { setup, workers, schedule, end, connection: None, sequence: 0, outcome })
+        let alarm = Rc::clone(alarm);
+        let settled = setup.start + asked.settle;
+        Ok(Self {
+            setup,
+            alarm,
+            workers,
+            schedule,
+            end,
+            settled,
+            connection: None,
+            sequence: 0,
+            outcome,
+        })
     }
 
     /// Sends every report of its workers, round by round.
     pub(crate) async fn drive(mut self) -> LaneOutcome {
         let plan = Arc::clone(&self.setup.plan);
-        // Requests differ in length only: there are three at most (full, last of a round, last).
-        let mut templates = BTreeMap::new();
-        'run: for round in 0..plan.rounds_max {
+        if plan.request.connect_first {
+            self.connect_first().await;
+        }
+        let mut request = Request::new(&self.setup.outline);
+        'run: for round in plan.rounds() {
             let workers = self.workers.start..self.workers.end.min(plan.workers_in_round(round));
             for first in workers.clone().step_by(plan.request.reports_per_request as usize) {
                 let batch = first..workers.end.min(first + plan.request.reports_per_request);
                 let Some(due) = self.wait_until_due().await else { break 'run };
-                let template = templates.entry(batch.len()).or_insert_with(|| {
-                    Template::new(&plan, &self.setup.target, batch.len() as u32)
-                });
-                template.patch(&plan, batch.start, round);
+                if let Err(error) = request.fill(&plan, batch.clone(), round) {
+                    self.outcome.failure = Some(format!("{error:#}"));
+                    break 'run;
+                }
                 let samples = batch.len() as u64 * u64::from(plan.request.metrics);
-                if let Err(failure) = self.deliver(template.request(), samples).await {
+                if let Err(failure) = self.deliver(request.bytes(), samples).await {
                     self.outcome.failure = failure.reason;
                     self.outcome.unknown = if failure.outcome_unknown { batch } else { 0..0 };
                     break 'run;
@@ -128,22 +148,55 @@ impl Lane {
         self.outcome
     }
 
+    /// Opens the connection before it is needed. One that fails is tried again when it is.
+    async fn connect_first(&mut self) {
+        let limit = self.setup.patience.answer;
+        self.connection = Connection::open(&self.setup.target, limit).await.ok();
+        let opened = u64::from(self.connection.is_some());
+        self.setup.live.connected.fetch_add(opened, Ordering::Relaxed);
+    }
+
     /// Waits for the next request's time and returns it; None at the end of the run.
     async fn wait_until_due(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let due = self.schedule.due(self.sequence).unwrap_or(now);
-        if self.setup.stop.no_more() {
+        let stop = Arc::clone(&self.setup.stop);
+        let told = stop.told();
+        if stop.no_more() {
             return None;
         }
         if let Some(end) = self.end.filter(|end| now >= *end || due >= *end) {
-            self.outcome.unsent = self.schedule.due_before(self.sequence, end);
+            self.leave_unsent(end);
             return None;
         }
         self.sequence += 1;
         if due > now {
-            tokio::time::sleep_until(due.into()).await;
+            tokio::select! {
+                slept = self.alarm.sleep_until(due) => if let Err(error) = slept {
+                    self.outcome.failure = Some(format!("{error:#}"));
+                    return None;
+                },
+                () = told => return None,
+            }
         }
         Some(due)
+    }
+
+    /// Counts what was due and was not sent. It would be the slowest of all, so leaving it out
+    /// would make a server look the better the less it keeps up.
+    fn leave_unsent(&mut self, end: Instant) {
+        self.outcome.unsent = self.schedule.due_before(self.sequence, end);
+        for sequence in self.sequence..self.sequence + self.outcome.unsent {
+            if let Some(due) = self.schedule.due(sequence) {
+                self.record(due, end);
+            }
+        }
+    }
+
+    fn record(&mut self, due: Instant, until: Instant) {
+        if due >= self.settled {
+            self.outcome.latencies.record(until.saturating_duration_since(due));
+        }
     }
 
     fn count(&mut self, batch: Range<u32>, samples: u64, due: Instant) {
@@ -151,7 +204,7 @@ impl Lane {
         for worker in batch {
             self.outcome.acknowledged[(worker - self.workers.start) as usize] += 1;
         }
-        self.outcome.latencies.record(now.saturating_duration_since(due));
+        self.record(due, now);
         self.outcome.last_ack = Some(now);
         self.outcome.requests += 1;
         self.setup.live.samples.fetch_add(samples, Ordering::Relaxed);

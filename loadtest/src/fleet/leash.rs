@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 use crate::fleet::answers::AnswerCounts;
 use crate::fleet::progress::Live;
 
@@ -11,9 +14,20 @@ use crate::fleet::progress::Live;
 pub(crate) struct Stop {
     finish: AtomicBool,
     now: AtomicBool,
+    told: Notify,
 }
 
 impl Stop {
+    /// Ends when it is told after this call.
+    pub(crate) fn told(&self) -> Notified<'_> {
+        self.told.notified()
+    }
+
+    fn tell(&self, how: &AtomicBool) {
+        how.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
     /// Nothing further is to be sent.
     pub(crate) fn no_more(&self) -> bool {
         self.finish.load(Ordering::Relaxed) || self.at_once()
@@ -52,12 +66,17 @@ impl Leash {
 
     /// Has the fleet end when what is under way is acknowledged.
     pub(crate) fn finish(&self) {
-        self.stop.finish.store(true, Ordering::Relaxed);
+        self.stop.tell(&self.stop.finish);
     }
 
     /// Samples acknowledged up to now.
     pub(crate) fn samples(&self) -> u64 {
         self.live.iter().map(|live| live.samples.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Connections opened up to now.
+    pub(crate) fn connected(&self) -> u64 {
+        self.live.iter().map(|live| live.connected.load(Ordering::Relaxed)).sum()
     }
 
     /// Attempts made again up to now.
@@ -89,7 +108,7 @@ pub(super) struct StopOnDrop(Arc<Stop>);
 
 impl StopOnDrop {
     pub(super) fn now(&self) {
-        self.0.now.store(true, Ordering::Relaxed);
+        self.0.tell(&self.0.now);
     }
 
     pub(super) fn shared(&self) -> Arc<Stop> {

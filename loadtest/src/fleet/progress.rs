@@ -16,6 +16,8 @@ use crate::plan::{Amount, Plan};
 pub(crate) struct Live {
     /// Samples acknowledged.
     pub(crate) samples: AtomicU64,
+    /// Connections that were opened.
+    pub(crate) connected: AtomicU64,
     /// Attempts that failed and are made again.
     pub(crate) retries: AtomicU64,
     /// The first failure, for a person.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::args::Format;
 use crate::fleet::Patience;
 use crate::plan::{Amount, PlanRequest};
 use crate::torture::fault::Fault;
@@ -128,15 +127,11 @@ impl TortureArgs {
     /// The fleet that is always there.
     pub(crate) fn lasting(&self) -> PlanRequest {
         PlanRequest {
-            format: Format::Noetl,
-            workers: self.workers,
-            metrics: 10,
             connections: 16,
             seed: self.seed,
-            amount: Amount::For(Duration::from_secs(3_600)),
-            reports_per_request: 1,
             rate: Some(f64::from(self.rate)),
             keys: true,
+            ..PlanRequest::closed(self.workers, Amount::For(Duration::from_secs(3_600)))
         }
     }
 

@@ -9,7 +9,6 @@ use rustix::process::Signal;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::args::Format;
 use crate::fleet::{AnswerCounts, Patience};
 use crate::plan::{Amount, PlanRequest};
 use crate::report::write_json;
@@ -127,16 +126,12 @@ async fn run(args: &OverloadArgs, dir: &Path) -> Result<Overload> {
 }
 
 fn request(args: &OverloadArgs, rate: Option<f64>) -> PlanRequest {
+    let amount = Amount::For(Duration::from_secs_f64(args.minutes * 60.0 + 600.0));
     PlanRequest {
-        format: Format::Noetl,
-        workers: args.series / 10,
-        metrics: 10,
         connections: args.connections,
-        seed: 1,
-        amount: Amount::For(Duration::from_secs_f64(args.minutes * 60.0 + 600.0)),
-        reports_per_request: 1,
         rate,
         keys: true,
+        ..PlanRequest::closed(args.series / 10, amount)
     }
 }
 

@@ -2,14 +2,14 @@
 //! database says.
 
 mod ledger;
+mod peer;
 mod postgres;
-mod victoria;
 
 use serde::Serialize;
 
 pub(crate) use ledger::Ledger;
+pub(crate) use peer::samples_taken;
 pub(crate) use postgres::Database;
-pub(crate) use victoria::rows_inserted;
 
 /// The result of an exactness check, in samples unless it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

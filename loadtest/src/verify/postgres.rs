@@ -66,13 +66,21 @@ const HOLDINGS: &str = "
         select runtime_id, series_id, count(*) as samples, count(distinct at) as instants,
                min(at) as first, max(at) as last, sum((value * 8)::bigint) as eighths
         from samples group by series_id, runtime_id
+    ),
+    placed as (
+        select by_series.*,
+               row_number() over (
+                   partition by runtime_id
+                   order by metric_name collate \"C\", labels::text collate \"C\"
+               ) as place
+        from by_series join noetl.series using (series_id, runtime_id)
     )
     select name, count(*) as series, sum(samples)::bigint as samples,
            sum(instants)::bigint as instants,
            (extract(epoch from min(first)) * 1000000)::bigint as first_us,
            (extract(epoch from max(last)) * 1000000)::bigint as last_us,
-           sum(eighths)::text as eighths
-    from by_series join noetl.runtime using (runtime_id) group by name";
+           sum(eighths)::text as eighths, sum(eighths * place)::text as weighted
+    from placed join noetl.runtime using (runtime_id) group by name";
 
 /// A database in which reports are stored.
 #[derive(Debug)]
@@ -185,14 +193,17 @@ impl Database {
 
 fn holding(row: &sqlx::postgres::PgRow) -> Result<(String, Holding)> {
     let count = |column| -> Result<u64> { Ok(u64::try_from(row.try_get::<i64, _>(column)?)?) };
-    let eighths: String = row.try_get("eighths")?;
+    let sum = |column| -> Result<i128> {
+        row.try_get::<String, _>(column)?.parse().context("read a sum of values")
+    };
     let holding = Holding {
         series: count("series")?,
         samples: count("samples")?,
         distinct: count("instants")?,
         first_us: row.try_get("first_us")?,
         last_us: row.try_get("last_us")?,
-        sum_eighths: eighths.parse().context("read a sum of values")?,
+        sum_eighths: sum("eighths")?,
+        weighted_eighths: sum("weighted")?,
     };
     Ok((row.try_get("name")?, holding))
 }

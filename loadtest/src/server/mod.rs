@@ -1,5 +1,7 @@
-//! A server that this process started: it is ended by its id, and its directory is removed, on
+//! A server that this process started, on a directory of its own: it is ended by its id, and its directory is removed, on
 //! every way out.
+
+mod candidate;
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -10,9 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::args::CompareArgs;
-use crate::compare::candidate::Candidate;
 use crate::wire::{Target, get};
+pub(crate) use candidate::{Binaries, Candidate, PeerBinaries};
 
 const READY_PATIENCE: Duration = Duration::from_secs(120);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ const LAST_WORDS_BYTES: usize = 4_000;
 #[derive(Debug)]
 pub(crate) struct Server {
     candidate: Candidate,
+    binary: PathBuf,
     target: Target,
     dir: PathBuf,
     child: Child,
@@ -32,30 +34,33 @@ impl Server {
     /// Starts it in the new directory `dir` and waits until it is ready.
     pub(crate) async fn start(
         candidate: Candidate,
-        args: &CompareArgs,
+        binaries: &Binaries,
+        port: u16,
         dir: PathBuf,
     ) -> Result<Self> {
         // An embedded PostgreSQL may run as another user and must get through.
         DirBuilder::new().mode(0o755).create(&dir).with_context(|| format!("create {dir:?}"))?;
         std::fs::set_permissions(&dir, Permissions::from_mode(0o755))
             .with_context(|| format!("open {dir:?} to the database's user"))?;
-        let port = candidate.port(args.port_base);
-        let log = File::create(dir.join("server.log")).context("create the server's log")?;
-        let child = candidate
-            .command(args, port, &dir.join("data"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().context("share the server's log")?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start {candidate}"));
-        let child = match child {
-            Ok(child) => child,
+        let binary = candidate.binary(binaries);
+        let started = std::path::absolute(binary)
+            .with_context(|| format!("find {binary:?}"))
+            .and_then(|binary| {
+                let log =
+                    File::create(dir.join("server.log")).context("create the server's log")?;
+                let mut command = candidate.command(binaries, port, &dir)?;
+                let also = log.try_clone().context("share the server's log")?;
+                let child = command.stdin(Stdio::null()).stdout(also).stderr(log).spawn();
+                Ok((binary, child.with_context(|| format!("start {candidate}"))?))
+            });
+        let (binary, child) = match started {
+            Ok(started) => started,
             Err(error) => {
                 remove(&dir);
                 return Err(error);
             }
         };
-        let mut server = Self { candidate, target: Target::loopback(port), dir, child };
+        let mut server = Self { candidate, binary, target: Target::loopback(port), dir, child };
         match server.wait_until_ready().await {
             Ok(()) => Ok(server),
             Err(error) => Err(error.context(format!("{candidate} said:\n{}", server.last_words()))),
@@ -78,8 +83,8 @@ impl Server {
     }
 
     /// The address of its database, as its own command prints it.
-    pub(crate) fn database_url(&self, binary: &Path) -> Result<String> {
-        let output = Command::new(binary)
+    pub(crate) fn database_url(&self) -> Result<String> {
+        let output = Command::new(&self.binary)
             .args(["database-url", "--data-dir"])
             .arg(self.dir.join("data"))
             .env_remove("DATABASE_URL")

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::cpu::stat::Stat;
+use crate::usage::stat::Stat;
 
 /// A process, told from a later one with the same id by its start.
 type Key = (u32, u64);
@@ -50,6 +50,11 @@ impl Tree {
             self.members.insert(key(stat), Member { stat: **stat, parent, is_root });
             queue.extend(children.get(&pid).into_iter().flatten().map(|child| child.pid));
         }
+    }
+
+    /// Process ids of the descendants that live.
+    pub(crate) fn descendants(&self) -> impl Iterator<Item = u32> {
+        self.members.values().filter(|member| !member.is_root).map(|member| member.stat.pid)
     }
 
     /// All that the tree has used, since its processes began.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::cpu::CpuSeconds;
-use crate::cpu::stat::Stat;
-use crate::cpu::tree::{Ticks, Tree};
+use crate::usage::stat::Stat;
+use crate::usage::tree::{Ticks, Tree};
+use crate::usage::{CpuSeconds, PeakBytes, Usage, memory};
 
 /// Linux reports times to user space in units of 10 ms (USER_HZ) whatever its own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -17,10 +17,13 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Often enough to know most children before they end, seldom enough not to count itself.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Measures the CPU time of process trees from its start on.
+/// Looks from one look at memory to the next, for which the kernel goes through all its pages.
+const LOOKS_PER_MEMORY: u32 = 4;
+
+/// Measures process trees from its start on.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    tree: Arc<Mutex<Tree>>,
+    seen: Arc<Mutex<Seen>>,
     roots: Vec<u32>,
     before: Ticks,
     // Dropping it ends the thread.
@@ -28,39 +31,61 @@ pub(crate) struct Meter {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What was seen up to now.
+#[derive(Debug, Default)]
+struct Seen {
+    tree: Tree,
+    memory: PeakBytes,
+}
+
+impl Seen {
+    fn look(&mut self, roots: &[u32]) -> Result<()> {
+        self.tree.observe(&processes().context("list the processes")?, roots);
+        Ok(())
+    }
+
+    fn look_at_memory(&mut self, roots: &[u32]) {
+        let of_roots = roots.iter().filter_map(|pid| memory::resident_peak(*pid)).sum();
+        let of_others = self.tree.descendants().filter_map(memory::share).sum();
+        self.memory.roots = self.memory.roots.max(of_roots);
+        self.memory.descendants = self.memory.descendants.max(of_others);
+    }
+}
+
 impl Meter {
     /// Starts to measure the processes `roots` and their descendants.
     pub(crate) fn start(roots: &[u32]) -> Result<Self> {
-        let mut tree = Tree::default();
+        let mut seen = Seen::default();
         let processes = processes().context("list the processes")?;
         for root in roots {
             let lives = processes.iter().any(|stat| stat.pid == *root);
             ensure!(lives, "there is no process {root} to measure");
         }
-        tree.observe(&processes, roots);
-        let before = tree.ticks();
-        let tree = Arc::new(Mutex::new(tree));
+        seen.tree.observe(&processes, roots);
+        seen.look_at_memory(roots);
+        let before = seen.tree.ticks();
+        let seen = Arc::new(Mutex::new(seen));
         let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("cpu-meter".to_owned()).spawn({
-            let (tree, roots) = (Arc::clone(&tree), roots.to_vec());
-            move || look_until(&stopped, &tree, &roots)
+        let thread = std::thread::Builder::new().name("meter".to_owned()).spawn({
+            let (seen, roots) = (Arc::clone(&seen), roots.to_vec());
+            move || look_until(&stopped, &seen, &roots)
         });
-        let thread = Some(thread.context("start the CPU meter")?);
-        Ok(Self { tree, roots: roots.to_vec(), before, stop: Some(stop), thread })
+        let thread = Some(thread.context("start the meter")?);
+        Ok(Self { seen, roots: roots.to_vec(), before, stop: Some(stop), thread })
     }
 
-    /// CPU seconds used since the start.
-    pub(crate) fn read(&self) -> Result<CpuSeconds> {
-        let now = {
-            let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-            tree.observe(&processes().context("list the processes")?, &self.roots);
-            tree.ticks()
-        };
+    /// What was used since the start.
+    pub(crate) fn read(&self) -> Result<Usage> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.look(&self.roots)?;
+        seen.look_at_memory(&self.roots);
+        let now = seen.tree.ticks();
         let seconds = |now: u64, before: u64| now.saturating_sub(before) as f64 / TICKS_PER_SECOND;
-        Ok(CpuSeconds {
+        let cpu = CpuSeconds {
             roots: seconds(now.roots, self.before.roots),
             descendants: seconds(now.descendants, self.before.descendants),
-        })
+        };
+        Ok(Usage { cpu, memory: seen.memory })
     }
 }
 
@@ -70,7 +95,7 @@ impl Drop for Meter {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            eprintln!("the CPU meter panicked: its figures end where it did");
+            eprintln!("the meter panicked: its figures end where it did");
         }
     }
 }
@@ -82,11 +107,14 @@ pub(crate) fn own_seconds() -> Result<f64> {
     Ok(stat.own as f64 / TICKS_PER_SECOND)
 }
 
-fn look_until(stopped: &Receiver<()>, tree: &Mutex<Tree>, roots: &[u32]) {
+fn look_until(stopped: &Receiver<()>, seen: &Mutex<Seen>, roots: &[u32]) {
+    let mut looks = 0;
     while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A look that fails is made up for by the next one; the last one reports its failure.
-        if let Ok(processes) = processes() {
-            tree.lock().unwrap_or_else(PoisonError::into_inner).observe(&processes, roots);
+        looks += u32::from(seen.look(roots).is_ok());
+        if looks % LOOKS_PER_MEMORY == 0 {
+            seen.look_at_memory(roots);
         }
     }
 }
@@ -119,7 +147,7 @@ mod tests {
         let meter = Meter::start(&[std::process::id()]).unwrap();
         let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
         let deadline = Instant::now() + Duration::from_secs(30);
-        while meter.read().unwrap().descendants < 0.05 {
+        while meter.read().unwrap().cpu.descendants < 0.05 {
             assert!(Instant::now() < deadline, "a busy child was not counted");
             assert!(Command::new("sh").args(["-c", script]).status().unwrap().success());
         }

@@ -1,0 +1,133 @@
+//! Small measurements of the real server, and of those of its peers that are installed here.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("loadtest-{}-{name}", std::process::id()))
+}
+
+fn take(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    text
+}
+
+/// What a command has said and written.
+struct Outcome {
+    figures: Value,
+    markdown: String,
+    said: String,
+    on_the_way: String,
+}
+
+fn measure(port: u16, command: &str, flags: &[&[&str]]) -> Outcome {
+    let server = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("noetl-metrics");
+    assert!(server.exists(), "{} is missing: `cargo build` makes it", server.display());
+    let (json, markdown) = (scratch(&format!("{port}.json")), scratch(&format!("{port}.md")));
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .arg(command)
+        .args(flags.concat())
+        .args(["--server".as_ref(), server.as_os_str()])
+        .args(["--json".as_ref(), json.as_os_str()])
+        .args(["--markdown".as_ref(), markdown.as_os_str()])
+        .output()
+        .unwrap();
+    let on_the_way = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{on_the_way}");
+    let figures = serde_json::from_str(&take(&json)).unwrap();
+    Outcome { figures, markdown: take(&markdown), said, on_the_way }
+}
+
+fn compare(port: u16, flags: &[&[&str]]) -> Outcome {
+    let port_base = port.to_string();
+    let own = ["--rounds", "1", "--port-base", &port_base];
+    measure(port, "compare", &[&own[..], &flags.concat()])
+}
+
+fn assert_exact(exactness: &Value, samples: u64) {
+    for (name, expected) in [
+        ("acknowledged", samples),
+        ("stored", samples),
+        ("lost", 0),
+        ("doubled", 0),
+        ("altered_components", 0),
+    ] {
+        assert_eq!(exactness[name], expected, "{name}: {exactness}");
+    }
+}
+
+#[test]
+fn each_size_is_exact_and_absent_peers_are_left_out() {
+    let shape = ["--shape", "churn", "--churn-every", "2", "--churn-percent", "15"];
+    let size = ["--samples", "20000", "--series", "1000", "--connections", "4,8"];
+    let rest = ["--warm-up", "3", "--victoria", "/nowhere/victoria"];
+    let Outcome { figures, markdown, on_the_way, .. } =
+        compare(18_182, &[&shape[..], &size, &rest]);
+    assert!(on_the_way.contains("victoria-json is left out: there is no /nowhere/victoria"));
+    let cells = figures["cells"].as_array().unwrap();
+    assert_eq!((&figures["kind"], cells.len()), (&"comparison".into(), 2));
+    for cell in cells {
+        assert_exact(&cell["rounds"][0]["report"]["exactness"], 23_000);
+        let ours = &cell["medians"][0];
+        assert_eq!(ours["server"], "noetl-metrics");
+        assert!(ours["memory_mib"].as_f64() > Some(10.0), "{ours}");
+        // Each other server that was there has taken the same samples.
+        for round in &cell["rounds"].as_array().unwrap()[1..] {
+            assert_eq!(round["report"]["samples_taken"], 20_000, "{round}");
+        }
+    }
+    let of_cell = |line: &&str| line.starts_with("| 10 | 4 | 1,000 | noetl-metrics |");
+    assert_eq!(markdown.lines().filter(of_cell).count(), 1, "{markdown}");
+}
+
+#[test]
+fn sparse_reports_of_several_groups_are_exact() {
+    let size = ["--samples", "21000", "--series", "2100", "--metrics", "70"];
+    let none = ["--shape", "sparse", "--victoria", "/nowhere", "--prometheus", "/nowhere"];
+    let figures = compare(18_184, &[&size[..], &none]).figures;
+    assert_exact(&figures["cells"][0]["rounds"][0]["report"]["exactness"], 21_000);
+}
+
+#[test]
+fn a_ramp_finds_the_rate_that_is_kept_up_with() {
+    let rates = ["--rates", "1000,2000", "--p99", "10s", "--step", "1s", "--refine", "0"];
+    let fleet = ["--workers", "100", "--connections", "8", "--port", "18186"];
+    let Outcome { figures, markdown, said, .. } = measure(18_186, "ramp", &[&rates, &fleet]);
+    assert_eq!((&figures["kind"], &figures["server"]), (&"ramp".into(), &"noetl-metrics".into()));
+    assert_eq!(figures["knee_samples_per_second"], 2_000.0, "{figures}");
+    let steps = figures["steps"].as_array().unwrap();
+    assert_eq!(
+        steps.iter().map(|step| step["rate"].as_f64()).collect::<Vec<_>>(),
+        [Some(1_000.0), Some(2_000.0)]
+    );
+    assert!(steps.iter().all(|step| step["cpu_per_million"].as_f64() > Some(0.0)), "{figures}");
+    assert_eq!(figures["half"]["rate"], 1_000.0);
+    // One report each to warm up, then a second at each rate and two at half of the higher one.
+    assert_exact(&figures["exactness"], 1_000 + 1_000 + 2_000 + 2_000);
+    assert!(said.contains("knee: 2,000 samples/s") && markdown.contains("| 1,000 |"), "{said}");
+}
+
+#[test]
+fn idle_connections_are_open_and_heard_beside_a_fleet() {
+    let idle = ["--idle", "200", "--interval", "1s", "--duration", "1s", "--rounds", "1"];
+    let fleet = ["--workers", "100", "--connections", "8", "--port", "18188"];
+    let Outcome { figures, markdown, said, .. } = measure(18_188, "idle", &[&idle, &fleet]);
+    let memory = &figures["memory"];
+    assert!(memory["before"].as_u64() > Some(1 << 20), "{figures}");
+    assert!(memory["per_connection"].as_f64() < Some(1_048_576.0), "{figures}");
+    let round = &figures["rounds"][0];
+    for side in ["with", "without"] {
+        assert!(round[side]["samples_per_second"].as_f64() > Some(0.0), "{figures}");
+    }
+    // Both fleets, the idle one with three reports to warm up and one at least after that.
+    let acknowledged = figures["exactness"]["acknowledged"].as_u64().unwrap();
+    assert!(acknowledged >= 1_000 + 200 * 4 * 10, "{figures}");
+    assert_exact(&figures["exactness"], acknowledged);
+    assert!(said.contains("with 200 idle connections") && markdown.contains("200 idle ones"));
+}
