@@ -10,6 +10,7 @@ import struct
 import time
 import zlib
 from datetime import datetime, timedelta, timezone
+from uuid import uuid4
 
 import schemathesis
 from hypothesis import strategies as st
@@ -72,20 +73,24 @@ def moment_of(value):
 def before_call(context, case, kwargs):
     positive = case.meta and case.meta.generation.mode.is_positive
     if positive and isinstance(case.body, list):
-        # Of many reports none of which is of a known component nothing is taken, which is a 400.
+        # Where nothing is taken of many reports the answer is a 400, also where one report would be a 404, as one of
+        # an unknown id, or a 409, as one with the key of another.
         for report in case.body:
             if not report.get("component_name"):
                 report["component_name"] = "by-name"
+        if case.headers and "Idempotency-Key" in case.headers:
+            case.headers["Idempotency-Key"] = str(uuid4())
     for report in reports_of(case.body):
         metrics = report.get("metrics")
         for metric in metrics if isinstance(metrics, list) else []:
             at = metric.get("timestamp") if isinstance(metric, dict) else None
-            if is_number(at) and 0 <= at < 2.5e20:
+            if is_number(at) and 0 <= at < 2.534023008e20:
                 metric["timestamp"] = recent_number(at)
     query = case.query
-    if positive and query and is_number(query.get("days_ahead")):
+    days = query.get("days_ahead") if positive and query else None
+    if days not in (None, ""):
         # A year of partitions makes every later call slow.
-        query["days_ahead"] %= 20
+        query["days_ahead"] = int(days) % 20
     if query and "start_time" in query and "end_time" in query:
         start, end = moment_of(query["start_time"]), moment_of(query["end_time"])
         if start is not None and end is not None and start > end:
