@@ -109,19 +109,20 @@ need_go() {
     apt_install golang-go
 }
 
+# The packages of the examples, and what tests the API as it is described.
 need_python() {
-    if [ -f "$venv/installed.txt" ] && cmp -s examples/requirements.txt "$venv/installed.txt"; then
-        return 0
-    fi
+    wanted=$(cat examples/requirements.txt tests/requirements.txt)
+    if [ "$(cat "$venv/installed.txt" 2>/dev/null)" = "$wanted" ]; then return 0; fi
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         refresh_packages Python
         apt_install python3 python3-venv
     fi
-    say "installing $(tr '\n' ' ' <examples/requirements.txt)into $venv"
+    say "installing $(printf '%s' "$wanted" | tr '\n' ' ') into $venv"
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r examples/requirements.txt
+    "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        -r examples/requirements.txt -r tests/requirements.txt
     # Written last, so that an interrupted run is done again.
-    cp examples/requirements.txt "$venv/installed.txt"
+    printf '%s\n' "$wanted" >"$venv/installed.txt"
 }
 
 case ${1:-} in

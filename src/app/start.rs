@@ -335,7 +335,7 @@ fn build_api(
         telemetry,
     };
     let api_settings = ApiSettings {
-        body_bytes_max: settings.body_bytes_max,
+        limits: settings.limits(),
         in_flight_bytes_max: settings.in_flight_bytes_max,
         body_timeout: settings.body_timeout,
         query_timeout: settings.query_timeout,

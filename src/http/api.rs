@@ -1,25 +1,27 @@
 //! What the handlers work with, and the way from a request to its handler.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Request, StatusCode};
 use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 
 use super::body::BodyBudget;
+use super::openapi::Documents;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
-use super::runtime::{self, Call};
-use super::{partitions, reading, report, scrape, service};
+use super::routes::{self, Handler};
+use super::{partitions, reading, report, runtime, scrape, service};
 use crate::clock::Clock;
 use crate::exposition::Page;
 use crate::ingest::Ingest;
 use crate::jobs::{Maintenance, SelfReporter};
 use crate::log::Progress;
+use crate::model::Limits;
 use crate::query::Queries;
 use crate::registry::{ComponentLoader, Registry};
 use crate::telemetry::{Route, Telemetry};
@@ -27,8 +29,8 @@ use crate::telemetry::{Route, Telemetry};
 /// Bounds and defaults of the handlers.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
-    /// Bytes of a body, before and after decompression.
-    pub body_bytes_max: usize,
+    /// What a report may hold; of a body, before and after decompression.
+    pub limits: Limits,
     /// Bytes of all bodies that are being received.
     pub in_flight_bytes_max: usize,
     /// How long a body may take to arrive.
@@ -74,6 +76,8 @@ pub struct Api {
     /// Bounds what administrators may have done at once, each on a connection of its own.
     pub(super) administration: Semaphore,
     draining: AtomicBool,
+    /// Made when they are first asked for.
+    documents: OnceLock<Documents>,
 }
 
 impl Api {
@@ -88,6 +92,7 @@ impl Api {
             chosen_pages: Semaphore::new(scrape::CHOSEN_PAGES_MAX),
             administration: Semaphore::new(partitions::AT_ONCE_MAX),
             draining: AtomicBool::new(false),
+            documents: OnceLock::new(),
         }
     }
 
@@ -113,83 +118,46 @@ impl Api {
     }
 
     async fn route(&self, request: Request<Incoming>) -> (Route, Reply) {
-        let post = request.method() == Method::POST;
-        let get = request.method() == Method::GET || request.method() == Method::HEAD;
-        match request.uri().path() {
-            "/api/metrics/report" if post => (Route::Report, report::report(self, request).await),
-            "/api/metrics/self-report" if post => {
-                (Route::SelfReport, report::self_report(self, &request).await)
-            }
-            "/api/metrics/query" if get => (Route::Query, reading::query(self, &request).await),
-            "/api/metrics/prometheus" if get => {
-                (Route::Prometheus, scrape::prometheus(self, &request).await)
-            }
-            "/api/metrics/components" if get => {
-                (Route::Components, runtime::components(self).await)
-            }
-            path if path.starts_with("/api/runtime/") || path.starts_with("/api/worker/") => {
-                self.route_runtime(request).await
-            }
-            "/api/metrics/partitions" if get => (Route::Partitions, partitions::list(self).await),
-            "/api/metrics/partitions/create" if post => {
-                (Route::Partitions, partitions::create(self, &request).await)
-            }
-            "/api/metrics/cleanup" if post => (Route::Partitions, partitions::cleanup(self).await),
-            "/api/metrics/ttl/set" | "/api/metrics/ttl/extend-component" => {
-                (Route::Partitions, partitions::not_implemented())
-            }
-            "/health" if get => (Route::Service, service::health()),
-            "/ready" if get => (Route::Service, service::ready(self)),
-            "/metrics" if get => (Route::Service, service::metrics(self)),
-            "/api/metrics/report" => (Route::Report, wrong_method("POST")),
-            "/api/metrics/self-report" => (Route::SelfReport, wrong_method("POST")),
-            "/api/metrics/query" => (Route::Query, wrong_method("GET")),
-            "/api/metrics/prometheus" => (Route::Prometheus, wrong_method("GET")),
-            "/api/metrics/components" => (Route::Components, wrong_method("GET")),
-            "/api/metrics/partitions" => (Route::Partitions, wrong_method("GET")),
-            "/api/metrics/partitions/create" | "/api/metrics/cleanup" => {
-                (Route::Partitions, wrong_method("POST"))
-            }
-            "/health" | "/ready" | "/metrics" => (Route::Service, wrong_method("GET")),
-            path => (Route::Other, not_found(path)),
+        let path = request.uri().path();
+        let Some(resource) = routes::find(path) else { return (Route::Other, not_found(path)) };
+        let reply = match resource.handler(request.method()) {
+            Some(handler) => self.answer(handler, request).await,
+            None => wrong_method(&resource.allowed()),
+        };
+        (resource.route, reply)
+    }
+
+    async fn answer(&self, handler: Handler, request: Request<Incoming>) -> Reply {
+        match handler {
+            Handler::Report => report::report(self, request).await,
+            Handler::SelfReport => report::self_report(self, &request).await,
+            Handler::Query => reading::query(self, &request).await,
+            Handler::Page => scrape::prometheus(self, &request).await,
+            Handler::Components => runtime::components(self).await,
+            Handler::Pools => runtime::pools(self, &request).await,
+            Handler::Registry(call) => runtime::call(self, call, request).await,
+            Handler::Partitions => partitions::list(self).await,
+            Handler::CreatePartitions => partitions::create(self, &request).await,
+            Handler::CleanUp => partitions::cleanup(self).await,
+            Handler::NotImplemented => partitions::not_implemented(),
+            Handler::Health => service::health(),
+            Handler::Ready => service::ready(self),
+            Handler::Instruments => service::metrics(self),
+            Handler::OpenApi => self.documents().json.reply(&request),
+            Handler::Docs => self.documents().page.reply(&request),
         }
     }
-}
 
-impl Api {
-    /// The calls of the runtime registry.
-    async fn route_runtime(&self, request: Request<Incoming>) -> (Route, Reply) {
-        let (post, delete) = (request.method() == Method::POST, request.method() == Method::DELETE);
-        let get = request.method() == Method::GET || request.method() == Method::HEAD;
-        let call = match request.uri().path() {
-            "/api/runtime/register" if post => Call::Register,
-            "/api/runtime/deregister" if delete => Call::Deregister,
-            "/api/worker/pool/register" if post => Call::RegisterPool,
-            "/api/worker/pool/deregister" if delete || post => Call::DeregisterPool,
-            "/api/worker/pool/heartbeat" if post => Call::Heartbeat,
-            "/api/worker/pools" if get => {
-                return (Route::Runtime, runtime::pools(self, &request).await);
-            }
-            "/api/runtime/register"
-            | "/api/worker/pool/register"
-            | "/api/worker/pool/heartbeat" => {
-                return (Route::Runtime, wrong_method("POST"));
-            }
-            "/api/runtime/deregister" => return (Route::Runtime, wrong_method("DELETE")),
-            "/api/worker/pool/deregister" => {
-                return (Route::Runtime, wrong_method("DELETE, POST"));
-            }
-            "/api/worker/pools" => return (Route::Runtime, wrong_method("GET")),
-            path => return (Route::Other, not_found(path)),
-        };
-        (Route::Runtime, runtime::call(self, call, request).await)
+    fn documents(&self) -> &Documents {
+        self.documents.get_or_init(|| Documents::new(&self.settings.limits))
     }
 }
 
-fn wrong_method(allowed: &'static str) -> Reply {
+fn wrong_method(allowed: &str) -> Reply {
     let detail = format!("this path takes {allowed} only");
     let mut reply = reply::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &detail);
-    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    let allowed = HeaderValue::try_from(allowed).expect("methods are letters");
+    reply.headers_mut().insert(header::ALLOW, allowed);
     reply
 }
 

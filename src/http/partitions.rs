@@ -12,9 +12,9 @@ use crate::protocol::parameters;
 /// Requests of this kind that may be worked on at once.
 pub(super) const AT_ONCE_MAX: usize = 2;
 /// Days for which partitions are made when none are named.
-const DAYS_AHEAD: u32 = 7;
+pub(super) const DAYS_AHEAD: u32 = 7;
 /// The most that can be named.
-const DAYS_AHEAD_MAX: u32 = 366;
+pub(super) const DAYS_AHEAD_MAX: u32 = 366;
 
 /// `GET /api/metrics/partitions`
 pub(super) async fn list(api: &Api) -> Reply {
@@ -56,11 +56,13 @@ fn days_ahead(query: &str) -> Result<u32, &'static str> {
         if name != "days_ahead" {
             return Err("the only parameter here is days_ahead");
         }
-        let number = value.parse().ok().filter(|number| *number <= DAYS_AHEAD_MAX);
-        if number.is_none() || days.is_some() {
+        let number = match parameters::text(value)?.as_str() {
+            "" => DAYS_AHEAD,
+            text => text.parse().unwrap_or(u32::MAX),
+        };
+        if number > DAYS_AHEAD_MAX || days.replace(number).is_some() {
             return Err("days_ahead is a whole number from 0 to 366, given once");
         }
-        days = number;
     }
     Ok(days.unwrap_or(DAYS_AHEAD))
 }
@@ -115,5 +117,32 @@ fn failed(error: &MaintenanceError) -> Reply {
             reply::retry(StatusCode::SERVICE_UNAVAILABLE, 5, "partitions_busy", &detail)
         }
         _ => reply::error(StatusCode::INTERNAL_SERVER_ERROR, "partitions_failed", &detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_ahead_are_a_number_within_its_bounds_or_the_default() {
+        for (query, expected) in [
+            ("", 7),
+            ("days_ahead=", 7),
+            ("days_ahead=0", 0),
+            ("days_ahead=366", 366),
+            ("days_ahead=1%30", 10),
+        ] {
+            assert_eq!(days_ahead(query), Ok(expected), "{query}");
+        }
+        for wrong in [
+            "days_ahead=367",
+            "days_ahead=-1",
+            "days_ahead=x",
+            "days=7",
+            "days_ahead=1&days_ahead=1",
+        ] {
+            assert!(days_ahead(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Answers, and their errors in one JSON shape.
 
 use bytes::Bytes;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::negotiation;
 use super::reply_body::ReplyBody;
 use crate::protocol::answer;
 
@@ -30,6 +31,26 @@ pub(super) fn with_body(status: StatusCode, content_type: HeaderValue, body: Rep
     let mut reply = Response::new(body);
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    reply
+}
+
+/// An answer that its client may have already, as the tag in `request` tells: then 304 and no body.
+pub(super) fn tagged(
+    request: &HeaderMap,
+    tag: HeaderValue,
+    content_type: HeaderValue,
+    body: impl FnOnce() -> ReplyBody,
+) -> Reply {
+    let (status, body) = if negotiation::has(request, &tag) {
+        (StatusCode::NOT_MODIFIED, ReplyBody::whole(""))
+    } else {
+        (StatusCode::OK, body())
+    };
+    let mut reply = with_body(status, content_type, body);
+    let headers = reply.headers_mut();
+    headers.insert(header::ETAG, tag);
+    // The tag makes it cheap to ask, the age worth it.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
 }
 

@@ -121,7 +121,7 @@ async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec
     admit(api)?;
     let (format, encoding) = (format(headers)?, encoding(headers)?);
     let key = idempotency_key(headers)?;
-    let limit = api.settings.body_bytes_max;
+    let limit = api.settings.limits.body_bytes_max;
     let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
         .await
         .map_err(|error| not_received(&error))?;

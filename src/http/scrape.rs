@@ -58,46 +58,83 @@ fn page_reply(page: &Rendered, headers: &HeaderMap) -> Reply {
     // The tag is of these bytes, so each format and coding has its own.
     let tag = format!("\"{}-{}{}\"", page.version(), page.format() as u8, u8::from(gzip));
     let tag = HeaderValue::try_from(tag).expect("a version consists of hexadecimal digits");
-    let known = negotiation::has(headers, &tag);
-    let (status, body) = match (known, gzip) {
-        (true, _) => (StatusCode::NOT_MODIFIED, ReplyBody::whole("")),
-        (false, true) => (StatusCode::OK, ReplyBody::parts(page.gzip(), page.gzip_bytes())),
-        (false, false) => (StatusCode::OK, ReplyBody::text(page.text())),
-    };
-    let mut reply = reply::with_body(status, content_type, body);
+    let mut reply = reply::tagged(headers, tag, content_type, || {
+        if gzip {
+            ReplyBody::parts(page.gzip(), page.gzip_bytes())
+        } else {
+            ReplyBody::text(page.text())
+        }
+    });
+    let whole = reply.status() == StatusCode::OK;
     let headers = reply.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
-    headers.insert(header::ETAG, tag);
-    // The tag makes it cheap to ask, the age worth it.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if gzip && !known {
+    if gzip && whole {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     reply
 }
 
-/// The components that the page is restricted to; `None` for all.
-fn chosen_components(api: &Api, query: &str) -> Result<Option<Vec<Arc<Component>>>, &'static str> {
-    let registry = &api.parts.registry;
-    let mut chosen: Option<Vec<Arc<Component>>> = None;
+/// What the page is restricted to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chosen {
+    component_name: Option<String>,
+    runtime_id: Option<RuntimeId>,
+}
+
+fn chosen(query: &str) -> Result<Chosen, &'static str> {
+    let mut chosen = Chosen::default();
     for (name, value) in parameters::pairs(query) {
-        let value = parameters::text(value)?;
-        let found = match name {
-            _ if value.is_empty() => continue,
-            "component_name" => registry.find_all(&value),
+        let value = Some(parameters::text(value)?).filter(|value| !value.is_empty());
+        let before = match name {
+            "component_name" => std::mem::replace(&mut chosen.component_name, value).is_some(),
             "runtime_id" => {
-                let id = value.parse().map_err(|_| "runtime_id is no integer; send one")?;
-                registry.find_by_id(RuntimeId::from_raw(id)).into_iter().collect()
+                let id = value.map(|value| value.parse()).transpose();
+                let id = id.map_err(|_| "runtime_id is no integer; send one")?;
+                std::mem::replace(&mut chosen.runtime_id, id.map(RuntimeId::from_raw)).is_some()
             }
             _ => return Err("the page takes the parameters component_name and runtime_id only"),
         };
-        chosen = Some(match chosen {
-            None => found,
-            Some(before) => before
-                .into_iter()
-                .filter(|one| found.iter().any(|other| Arc::ptr_eq(one, other)))
-                .collect(),
-        });
+        if before {
+            return Err("a parameter stands twice; send each once");
+        }
     }
     Ok(chosen)
+}
+
+/// The components that the page is restricted to; `None` for all.
+fn chosen_components(api: &Api, query: &str) -> Result<Option<Vec<Arc<Component>>>, &'static str> {
+    let registry = &api.parts.registry;
+    Ok(match chosen(query)? {
+        Chosen { component_name: None, runtime_id: None } => None,
+        Chosen { component_name: Some(name), runtime_id: None } => Some(registry.find_all(&name)),
+        Chosen { component_name, runtime_id: Some(id) } => {
+            let fits = |one: &Arc<Component>| {
+                component_name.as_deref().is_none_or(|name| one.key().name() == name)
+            };
+            Some(registry.find_by_id(id).into_iter().filter(fits).collect())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_restricted_by_what_is_named_once() {
+        let check = |query: &str, name: Option<&str>, id: Option<i64>| {
+            let component_name = name.map(str::to_owned);
+            let expected = Chosen { component_name, runtime_id: id.map(RuntimeId::from_raw) };
+            assert_eq!(chosen(query), Ok(expected), "{query}");
+        };
+        check("", None, None);
+        check("component_name=&runtime_id=", None, None);
+        check("component_name=a%20b", Some("a b"), None);
+        check("runtime_id=-7&component_name=c", Some("c"), Some(-7));
+        for wrong in
+            ["name=a", "name=", "runtime_id=x", "component_name=%ff", "runtime_id=1&runtime_id=2"]
+        {
+            assert!(chosen(wrong).is_err(), "{wrong}");
+        }
+    }
 }

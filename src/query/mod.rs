@@ -25,7 +25,7 @@ mod tests;
 pub use components::{ComponentList, PoolFilter};
 pub use cursor::Cursor;
 pub use error::QueryError;
-pub use filter::{Consistency, Filter, InvalidFilter, Order};
+pub use filter::{Consistency, Filter, InvalidFilter, LIMIT_DEFAULT, LIMIT_MAX, Order};
 pub use page::Layout;
 pub use run::{Queries, QueryAnswer};
 pub use stream::SampleStream;

@@ -24,7 +24,7 @@ pub enum Route {
     Runtime,
     /// `/api/metrics/partitions`, `…/partitions/create`, `…/cleanup` and `…/ttl/…`
     Partitions,
-    /// `GET /health`, `/ready`, `/metrics`
+    /// `GET /health`, `/ready`, `/metrics`, `/api/openapi.json`, `/docs`
     Service,
     /// Everything else.
     Other,
@@ -59,7 +59,7 @@ impl Route {
 }
 
 /// Statuses that this server answers; another counts as the last, 500.
-const STATUSES: [u16; 12] = [200, 400, 404, 405, 408, 409, 413, 415, 429, 501, 503, 500];
+const STATUSES: [u16; 13] = [200, 304, 400, 404, 405, 408, 409, 413, 415, 429, 501, 503, 500];
 
 /// What is measured of requests.
 #[derive(Debug)]
@@ -137,6 +137,7 @@ mod tests {
         let http = HttpInstruments::new(&registry);
         http.answered(Route::Report, 200, 0.001);
         http.answered(Route::Query, 503, 0.001);
+        http.answered(Route::Prometheus, 304, 0.001);
         http.answered(Route::Query, 599, 0.001);
         let count = |route: Route, status: u16| {
             http.requests[route as usize]
@@ -147,6 +148,7 @@ mod tests {
             (count(Route::Report, 200), count(Route::Query, 503), count(Route::Query, 500)),
             (1, 1, 1)
         );
+        assert_eq!((count(Route::Prometheus, 304), count(Route::Prometheus, 500)), (1, 0));
         assert_eq!(count(Route::Report, 503), 0);
     }
 }

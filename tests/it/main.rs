@@ -28,6 +28,7 @@ mod durability;
 mod external;
 mod histories;
 mod log_commands;
+mod openapi;
 mod pages;
 mod partitions;
 mod prometheus;

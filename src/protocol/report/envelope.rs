@@ -86,6 +86,8 @@ fn runtime_id(json: Json<'_, '_>) -> Result<RuntimeId, ReportError> {
     let number = match json.head() {
         Node::Static(StaticNode::I64(number)) => Some(number),
         Node::Static(StaticNode::U64(number)) => i64::try_from(number).ok(),
+        // Many languages have only one kind of number and write 5.0.
+        Node::Static(StaticNode::F64(number)) => number.to_string().parse().ok(),
         Node::String(digits) => digits.parse().ok(),
         _ => None,
     };

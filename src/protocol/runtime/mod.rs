@@ -7,7 +7,7 @@
 mod answer;
 mod error;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 pub use answer::{write_heartbeat, write_pool, write_runtime};
 pub use error::RuntimeBodyError;
@@ -22,11 +22,14 @@ pub const WORKER_POOL: &str = "worker_pool";
 /// The type of a component that registers without naming one.
 pub const SERVER_API: &str = "server_api";
 
-const URL_BYTES_MAX: usize = 2048;
-const HOSTNAME_BYTES_MAX: usize = 255;
-const WORD_BYTES_MAX: usize = 63;
+/// Bytes of `base_url`.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Bytes of `hostname`.
+pub const HOSTNAME_BYTES_MAX: usize = 255;
+/// Bytes of `runtime` and of `status`.
+pub const WORD_BYTES_MAX: usize = 63;
 /// Bytes of `labels` and of `meta`, each as compact JSON.
-const JSON_BYTES_MAX: usize = 16 << 10;
+pub const JSON_BYTES_MAX: usize = 16 << 10;
 
 /// What a component registers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +129,8 @@ impl Body {
         let Some(value) = self.get(field) else { return Ok(None) };
         let number = match value {
             Value::String(digits) => digits.parse().ok(),
-            other => other.as_i64().and_then(|number| i32::try_from(number).ok()),
+            Value::Number(number) => whole(number),
+            _ => None,
         };
         let wanted = "an integer of 32 bits";
         number.map(Some).ok_or(RuntimeBodyError::WrongType { field, wanted })
@@ -160,6 +164,15 @@ impl Body {
     fn key_of(&self, component_type: &str) -> Result<ComponentKey, RuntimeBodyError> {
         let name = self.required("name", COMPONENT_NAME_BYTES_MAX)?;
         Ok(ComponentKey::new(component_type, name)?)
+    }
+}
+
+/// A number without a fraction, also where it is written with one, as `4.0` is: many languages have
+/// only one kind of number.
+fn whole(number: &Number) -> Option<i32> {
+    match number.as_i64() {
+        Some(number) => i32::try_from(number).ok(),
+        None => number.as_f64()?.to_string().parse().ok(),
     }
 }
 

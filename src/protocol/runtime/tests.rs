@@ -23,6 +23,9 @@ fn a_registration_is_read_field_by_field() {
         meta: None,
     };
     assert_eq!(read.details, expected);
+    let number = br#"{"name":"s","base_url":"http://s","capacity":4.0,"pid":-7e2}"#;
+    let details = read_registration(number).unwrap().details;
+    assert_eq!((details.capacity, details.pid), (Some(4), Some(-700)));
     let least = br#"{"name":"s","base_url":"http://s","capacity":"","labels":"","meta":""}"#;
     let least = read_registration(least).unwrap();
     assert_eq!((least.key, &*least.status), (key("server_api", "s"), "ready"));
@@ -71,7 +74,7 @@ fn what_is_wrong_is_named() {
     check("component_type", "[]", "wrong_type", "component_type");
     check("component_type", &format!("\"{}\"", "x".repeat(64)), "field_too_long", "component_type");
     for field in ["capacity", "pid"] {
-        for value in ["true", "1.5", "4294967296", "\"many\"", "[]"] {
+        for value in ["true", "1.5", "4294967296", "4294967296.0", "1e300", "\"many\"", "[]"] {
             check(field, value, "wrong_type", field);
         }
     }

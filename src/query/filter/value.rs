@@ -73,12 +73,12 @@ pub(super) fn label_object(text: &str) -> Result<Option<String>, String> {
     Ok((!labels.is_empty()).then(|| Value::from_iter(labels).to_string()))
 }
 
-/// A text, an integer or a number with a fraction, as in a report.
+/// A text, an integer or a number with a fraction or an exponent, as in a report.
 pub(super) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(number) = text.parse::<i64>() {
         return timestamp::from_integer(number.into()).map_err(says);
     }
-    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    if text.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte))
         && let Ok(number) = text.parse::<f64>()
     {
         return timestamp::from_float(number).map_err(says);
