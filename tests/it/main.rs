@@ -43,6 +43,7 @@ mod slow_clients;
 mod start;
 
 // The project.
+mod client_words;
 mod layers;
 mod readme;
 mod sql_page;
