@@ -37,6 +37,15 @@ mod spool;
 
 pub mod reporter;
 
+#[cfg(feature = "agent")]
+pub mod agent;
+#[cfg(feature = "agent")]
+pub mod exposition;
+#[cfg(feature = "agent")]
+pub mod push;
+#[cfg(feature = "agent")]
+pub mod statsd;
+
 #[cfg(test)]
 mod scripted_server;
 

@@ -47,8 +47,8 @@ impl<'a> Sample<'a> {
 pub struct Reporting {
     /// The component's name.
     pub component_name: String,
-    /// Its type.
-    pub component_type: String,
+    /// Its type; without one the server takes the component of that name, or an `external` one.
+    pub component_type: Option<String>,
     /// Labels of every sample, unless the sample has one of that name.
     pub labels: Vec<(String, String)>,
 }
@@ -80,8 +80,10 @@ impl Snapshot {
     pub fn new(reporting: &Reporting, taken_us: i64, series_max: usize) -> Self {
         let mut head = b"{\"component_name\":".to_vec();
         json(&mut head, &reporting.component_name);
-        head.extend_from_slice(b",\"component_type\":");
-        json(&mut head, &reporting.component_type);
+        if let Some(component_type) = &reporting.component_type {
+            head.extend_from_slice(b",\"component_type\":");
+            json(&mut head, component_type);
+        }
         head.extend_from_slice(b",\"metrics\":[");
         Self {
             head,

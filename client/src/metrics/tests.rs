@@ -7,7 +7,7 @@ use crate::snapshot::Reporting;
 fn samples(metrics: &Metrics) -> Vec<(String, String, String, Value)> {
     let reporting = Reporting {
         component_name: "w".to_owned(),
-        component_type: "worker_pool".to_owned(),
+        component_type: Some("worker_pool".to_owned()),
         labels: Vec::new(),
     };
     let mut snapshot = Snapshot::new(&reporting, 1, 10_000);

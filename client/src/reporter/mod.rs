@@ -177,6 +177,11 @@ impl Reporter {
         &self.delivery
     }
 
+    /// The same, for longer than the reporter is there.
+    pub fn shared_delivery(&self) -> Arc<Delivery> {
+        Arc::clone(&self.delivery)
+    }
+
     /// Takes a last report, delivers what is left, and deregisters; all within the setting
     /// `worker-shutdown-timeout`.
     pub async fn shutdown(self) -> Left {

@@ -67,7 +67,7 @@ impl Task {
         ];
         let reporting = Reporting {
             component_name: component_name.clone(),
-            component_type: settings.component_type.clone(),
+            component_type: Some(settings.component_type.clone()),
             labels: labels.into_iter().flatten().collect(),
         };
         let queue = Arc::new(Mutex::new(queue));

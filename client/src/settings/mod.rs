@@ -13,9 +13,9 @@ pub use server_url::ServerUrl;
 use crate::system::host_name;
 use crate::vocabulary::{COMPONENT_NAME_BYTES_MAX, COMPONENT_TYPE_BYTES_MAX, WORKER_POOL};
 
-/// One variable.
+/// One variable of the settings `S`.
 #[derive(Debug)]
-pub struct Variable {
+pub struct Variable<S = Settings> {
     /// The flag of `noetl-metrics agent`, without its dashes.
     pub key: &'static str,
     /// What holds when it is not set, written as values are.
@@ -24,10 +24,10 @@ pub struct Variable {
     pub value_name: &'static str,
     /// What it decides, in whole sentences.
     pub help: &'static str,
-    apply: fn(&mut Settings, &str) -> Result<(), String>,
+    pub(crate) apply: fn(&mut S, &str) -> Result<(), String>,
 }
 
-impl Variable {
+impl<S> Variable<S> {
     /// The environment variable: `NOETL_` and the key.
     pub fn name(&self) -> String {
         format!("NOETL_{}", self.key.replace('-', "_").to_uppercase())
@@ -229,6 +229,22 @@ pub const VARIABLES: &[Variable] = &[
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidSettings(Vec<String>);
 
+impl InvalidSettings {
+    /// Both of two readings, or the mistakes of both.
+    ///
+    /// # Errors
+    /// Where one of them has mistakes.
+    pub fn both<A, B>(a: Result<A, Self>, b: Result<B, Self>) -> Result<(A, B), Self> {
+        match (a, b) {
+            (Ok(a), Ok(b)) => Ok((a, b)),
+            (a, b) => {
+                let mistakes = [a.err(), b.err()].into_iter().flatten();
+                Err(Self(mistakes.flat_map(|one| one.0).collect()))
+            }
+        }
+    }
+}
+
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0.join("\n"))
@@ -257,18 +273,7 @@ impl Settings {
     pub fn read(
         given: impl Fn(&Variable) -> Option<(String, String)>,
     ) -> Result<Self, InvalidSettings> {
-        let mut settings = Self::default();
-        let mut mistakes = Vec::new();
-        for variable in VARIABLES {
-            let Some((origin, value)) = given(variable).filter(|(_, value)| !value.is_empty())
-            else {
-                continue;
-            };
-            if let Err(problem) = (variable.apply)(&mut settings, &value) {
-                mistakes.push(format!("{origin}: {value:?} {problem}"));
-            }
-        }
-        if mistakes.is_empty() { Ok(settings) } else { Err(InvalidSettings(mistakes)) }
+        read(VARIABLES, given)
     }
 
     /// The component's name.
@@ -307,7 +312,25 @@ impl Default for Settings {
     }
 }
 
-fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+/// Default settings, with what `given` says; every mistake in it otherwise.
+pub(crate) fn read<S: Default>(
+    variables: &[Variable<S>],
+    given: impl Fn(&Variable<S>) -> Option<(String, String)>,
+) -> Result<S, InvalidSettings> {
+    let mut settings = S::default();
+    let mut mistakes = Vec::new();
+    for variable in variables {
+        let Some((origin, value)) = given(variable).filter(|(_, value)| !value.is_empty()) else {
+            continue;
+        };
+        if let Err(problem) = (variable.apply)(&mut settings, &value) {
+            mistakes.push(format!("{origin}: {value:?} {problem}"));
+        }
+    }
+    if mistakes.is_empty() { Ok(settings) } else { Err(InvalidSettings(mistakes)) }
+}
+
+pub(crate) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     value.map(|value| *field = value)
 }
 

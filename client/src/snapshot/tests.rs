@@ -5,7 +5,7 @@ use super::*;
 fn reporting(labels: &[(&str, &str)]) -> Reporting {
     Reporting {
         component_name: "a \"worker\"".to_owned(),
-        component_type: "worker_pool".to_owned(),
+        component_type: Some("worker_pool".to_owned()),
         labels: labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
     }
 }

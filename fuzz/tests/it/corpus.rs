@@ -62,7 +62,7 @@ macro_rules! targets {
     };
 }
 
-targets!(report, json, timestamp, decompression, entries, log, configuration);
+targets!(report, json, timestamp, decompression, entries, log, exposition, statsd, configuration);
 
 #[test]
 fn every_target_is_tested_and_has_a_corpus() {
