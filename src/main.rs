@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use noetl_metrics::app::{self, log, quarantine};
-use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database};
+use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database, WorkerCommand};
 use noetl_metrics::postgres::embedded;
 
 fn main() -> ExitCode {
@@ -48,6 +48,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let url = database_url(&database, &data_dir)?;
             let mut out = io::stdout();
             Ok(wait(quarantine::run(&url, partition_interval, action, &mut out))??.into())
+        }
+        Command::Worker(WorkerCommand::Push(request)) => {
+            let mut out = io::stdout();
+            Ok(wait(app::push::run(&request, &mut io::stdin().lock(), &mut out))??.into())
+        }
+        Command::Worker(WorkerCommand::Agent(settings, agent)) => {
+            Ok(wait(app::agent::run(*settings, agent))??.into())
         }
         Command::Log { config, action } => {
             let mut out = io::stdout();

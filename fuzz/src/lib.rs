@@ -8,10 +8,12 @@
 mod configuration;
 mod decompression;
 mod entries;
+mod exposition_text;
 mod log;
 pub mod mutation;
 pub mod report;
 mod runtime;
+mod statsd;
 mod timestamp;
 
 /// One thing that takes hostile bytes.
@@ -33,6 +35,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "decompression", run: decompression::run, mutations: 4_000 },
     Target { name: "entries", run: entries::run, mutations: 100_000 },
     Target { name: "log", run: log::run, mutations: 1_000 },
+    Target { name: "exposition", run: exposition_text::run, mutations: 50_000 },
+    Target { name: "statsd", run: statsd::run, mutations: 100_000 },
     Target { name: "configuration", run: configuration::run, mutations: 3_000 },
     Target { name: "runtime", run: runtime::run, mutations: 50_000 },
 ];

@@ -5,6 +5,7 @@
 //! progress, sync the log, flush, stop the jobs, stop PostgreSQL; past the deadline, or at a
 //! second signal, say what was left in the log and go.
 
+pub mod agent;
 mod command;
 mod database;
 mod drain;
@@ -13,6 +14,7 @@ mod logging;
 mod open_files;
 mod own_row;
 pub mod partitions;
+pub mod push;
 pub mod quarantine;
 mod start;
 

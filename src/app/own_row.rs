@@ -1,5 +1,7 @@
 //! The server's own row in the registry of components.
 
+use noetl_metrics_client::system::host_name;
+
 use crate::config::Settings;
 use crate::model::{ComponentKey, Details};
 
@@ -26,9 +28,4 @@ pub(super) fn details(settings: &Settings) -> Details {
         meta: Some(version.to_string().into()),
         ..Details::default()
     }
-}
-
-/// What the host calls itself.
-pub(super) fn host_name() -> Option<String> {
-    sysinfo::System::host_name().ok().filter(|name| !name.is_empty() && !name.contains('\0'))
 }

@@ -316,7 +316,7 @@ fn build_api(
         telemetry: Arc::clone(&telemetry),
         component_name: reports_as.into(),
         own,
-        hostname: own_row::host_name().unwrap_or_default().into(),
+        hostname: noetl_metrics_client::system::host_name().unwrap_or_default().into(),
         interval: settings.server_metrics_interval,
         offline_after_s: u32::try_from(offline_after_s).unwrap_or(u32::MAX),
     };

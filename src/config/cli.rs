@@ -12,6 +12,7 @@ use super::partitions_action::{self, PartitionsAction};
 use super::resolve::{Config, Resolution};
 use super::settings::{SETTINGS, Setting};
 use super::types::Database;
+use super::worker_commands::{self, WorkerCommand};
 use crate::model::PartitionInterval;
 
 /// What the command line asks for.
@@ -48,6 +49,8 @@ pub enum Command {
     },
     /// Look after the partitions.
     Partitions(Box<Config>, PartitionsAction),
+    /// Report to a server.
+    Worker(WorkerCommand),
 }
 
 /// What `quarantine` is to do.
@@ -136,6 +139,9 @@ impl Cli {
         })?;
         let top = matches.subcommand_name();
         let (name, matches) = innermost(&matches);
+        if let Some(command) = worker_commands::read(name, matches, &env) {
+            return command.map(Command::Worker).map_err(CliExit::Usage);
+        }
         let resolution = resolve(matches, &env);
         if name == "check" {
             let in_force = resolution.report();
@@ -227,6 +233,8 @@ fn command_line() -> clap::Command {
         .subcommand(quarantine())
         .subcommand(log_action::command())
         .subcommand(partitions_action::command())
+        .subcommand(worker_commands::agent_command())
+        .subcommand(worker_commands::push_command())
 }
 
 fn quarantine() -> clap::Command {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use noetl_metrics_client::settings::value;
 use tracing_subscriber::EnvFilter;
 
 use super::types::{Database, DatabaseUrl, LogFormat};
@@ -162,19 +163,7 @@ pub(super) const INTERVAL: Kind<PartitionInterval> =
 pub(super) const DURATION: Kind<Duration> = Kind::new(
     "DURATION",
     "a duration; write it like 250ms, 15s, 5m or 1h (a bare number means seconds)",
-    |text| {
-        let (number, unit) = split_unit(text);
-        let seconds_per_unit = match unit {
-            "ms" => 0.001,
-            "" | "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3_600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        let number: f64 = number.parse().ok()?;
-        Duration::try_from_secs_f64(number * seconds_per_unit).ok()
-    },
+    value::duration,
 );
 
 /// A length of time that something is kept, or for ever.
@@ -196,32 +185,14 @@ pub(super) const fn bytes<T: TryFrom<u64>>() -> Kind<T> {
     Kind::new(
         "BYTES",
         "a size; write it like 64KiB, 16MiB or 8GiB (a bare number means bytes)",
-        |text| {
-            let (number, unit) = split_unit(text);
-            let bytes_per_unit: u64 = match unit.to_ascii_lowercase().as_str() {
-                "" | "b" => 1,
-                "kb" => 1_000,
-                "mb" => 1_000_000,
-                "gb" => 1_000_000_000,
-                "tb" => 1_000_000_000_000,
-                "kib" => 1 << 10,
-                "mib" => 1 << 20,
-                "gib" => 1 << 30,
-                "tib" => 1 << 40,
-                _ => return None,
-            };
-            let number: u64 = number.parse().ok()?;
-            T::try_from(number.checked_mul(bytes_per_unit)?).ok()
-        },
+        |text| T::try_from(value::bytes(text)?).ok(),
     )
 }
 
 /// A number of things. Underscores may group its digits, as in TOML.
 pub(super) const fn count<T: TryFrom<u64>>() -> Kind<T> {
     Kind::new("COUNT", "a whole number; write it like 64 or 2_000_000", |text| {
-        let digits = text.replace('_', "");
-        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-        T::try_from(whole.then(|| digits.parse().ok())??).ok()
+        T::try_from(value::count(text)?).ok()
     })
 }
 
@@ -234,14 +205,6 @@ pub(super) const THREADS_OR_AUTO: Kind<Option<u16>> =
             Some(Some(threads))
         }
     });
-
-/// Splits `15s` into `15` and `s`. Only digits and a point belong to the number, so that signs,
-/// exponents and `inf` are no durations.
-fn split_unit(text: &str) -> (&str, &str) {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    (number, unit.trim_start())
-}
 
 #[cfg(test)]
 mod tests;

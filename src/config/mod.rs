@@ -17,6 +17,7 @@ mod relations;
 mod resolve;
 mod settings;
 mod types;
+mod worker_commands;
 
 pub use cli::{Cli, CliExit, Command, ConfigReport, OutputForm, QuarantineAction};
 pub use error::{ConfigErrors, Mistake, Origin};
@@ -25,3 +26,4 @@ pub use partitions_action::PartitionsAction;
 pub use resolve::Config;
 pub use settings::{SETTINGS, Setting, Settings};
 pub use types::{Database, DatabaseUrl, LogFormat};
+pub use worker_commands::{PushRequest, WorkerCommand};

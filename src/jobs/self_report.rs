@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use noetl_metrics_client::system::{Figure, HostFigures, HostReader};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
@@ -18,7 +19,6 @@ use crate::model::{ComponentKey, RuntimeId, Timestamp};
 use crate::registry::Registry;
 use crate::shutdown::Stop;
 use crate::telemetry::Telemetry;
-use crate::telemetry::host::{HostFigures, HostReader};
 
 /// Requests that may wait; a report takes a few milliseconds.
 const REQUESTS_MAX: usize = 64;
@@ -181,65 +181,27 @@ impl SelfReport {
         let all = self.registry.all();
         let pools = all.iter().filter(|one| one.key().component_type() == WORKER_POOL);
         let active = pools.filter(|one| one.is_active(now.seconds(), self.offline_after_s)).count();
-        let uptime_s = u64::from(now.seconds()).saturating_sub(host.process_start_s);
         let labels = json!({"component": name, "hostname": self.hostname});
-        let figures: [(&str, Value, &str, &str); 9] = [
-            (
-                "noetl_system_cpu_usage_percent",
-                host.cpu_percent.into(),
-                "percent",
-                "CPU usage percentage",
-            ),
-            (
-                "noetl_system_memory_usage_bytes",
-                host.memory_bytes.into(),
-                "bytes",
-                "Memory usage in bytes",
-            ),
-            (
-                "noetl_system_memory_usage_percent",
-                host.memory_percent.into(),
-                "percent",
-                "Memory usage percentage",
-            ),
-            (
-                "noetl_process_cpu_percent",
-                host.process_cpu_percent.into(),
-                "percent",
-                "CPU usage of the process",
-            ),
-            (
-                "noetl_process_memory_rss_bytes",
-                host.process_rss_bytes.into(),
-                "bytes",
-                "Resident memory of the process",
-            ),
-            (
-                "noetl_process_start_time_seconds",
-                host.process_start_s.into(),
-                "seconds",
-                "Start of the process since the Unix epoch",
-            ),
-            ("noetl_uptime_seconds", uptime_s.into(), "seconds", "Time since the process started"),
-            (
-                "noetl_server_active_workers",
-                active.into(),
-                "workers",
-                "Worker pools that this server heard lately",
-            ),
-            (
-                "noetl_server_queue_size",
-                self.telemetry.log.backlog_rows.get().into(),
-                "rows",
-                "Rows in the log that are not in PostgreSQL yet",
-            ),
+        let own = [
+            Figure {
+                name: "noetl_server_active_workers",
+                value: active as f64,
+                unit: "workers",
+                help: "Worker pools that this server heard lately",
+            },
+            Figure {
+                name: "noetl_server_queue_size",
+                value: self.telemetry.log.backlog_rows.get() as f64,
+                unit: "rows",
+                help: "Rows in the log that are not in PostgreSQL yet",
+            },
         ];
-        let metric = |(name, value, unit, help)| {
+        let metric = |Figure { name, value, unit, help }| {
             json!({
                 "metric_name": name, "metric_type": "gauge", "metric_value": value,
                 "timestamp": now.micros(), "labels": labels, "help_text": help, "unit": unit,
             })
         };
-        figures.into_iter().map(metric).collect()
+        host.named(now.seconds().into()).into_iter().chain(own).map(metric).collect()
     }
 }

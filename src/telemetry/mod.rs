@@ -4,7 +4,6 @@
 //! per report is resolved once, here, so that the hot path only adds to an atomic. User series
 //! never come here (see `exposition`).
 
-pub mod host;
 mod http;
 
 use prometheus::{

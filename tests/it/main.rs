@@ -26,6 +26,7 @@ mod cut_commits;
 mod disks;
 mod durability;
 mod external;
+mod fleet;
 mod histories;
 mod log_commands;
 mod openapi;
@@ -38,12 +39,16 @@ mod query;
 mod read_log;
 mod recovery;
 mod report;
+mod reporter;
 mod runtime;
 mod self_report;
 mod slow_clients;
 mod start;
+mod worker_commands;
 
 // The project.
+mod client_words;
 mod layers;
 mod readme;
 mod sql_page;
+mod workers_page;

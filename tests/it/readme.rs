@@ -108,7 +108,8 @@ pub(crate) fn run_block(server: &Server, block: &Block) {
     let commands = block
         .commands
         .replace("127.0.0.1:8082", &server.address().to_string())
-        .replace("target/release/noetl-metrics database-url", &database_url);
+        .replace("target/release/noetl-metrics database-url", &database_url)
+        .replace("target/release/noetl-metrics", BINARY);
     let output = Command::new("sh")
         .args(["-euc", &commands])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -62,7 +62,18 @@ macro_rules! targets {
     };
 }
 
-targets!(report, json, timestamp, decompression, entries, log, configuration, runtime);
+targets!(
+    report,
+    json,
+    timestamp,
+    decompression,
+    entries,
+    log,
+    exposition,
+    statsd,
+    configuration,
+    runtime
+);
 
 #[test]
 fn every_target_is_tested_and_has_a_corpus() {

@@ -1,4 +1,5 @@
-//! What the host and this process use, read from the operating system.
+//! What the host and this process use, read from the operating system; workers report it, and the
+//! server does about itself.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,73 @@ pub struct HostFigures {
     pub process_start_s: u64,
 }
 
+/// One figure by the name that workers and servers report it under; all are gauges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// The metric's name.
+    pub name: &'static str,
+    /// The value.
+    pub value: f64,
+    /// In what.
+    pub unit: &'static str,
+    /// What it measures.
+    pub help: &'static str,
+}
+
+impl HostFigures {
+    /// All of them at `now_s`, in seconds since the Unix epoch.
+    pub fn named(&self, now_s: u64) -> [Figure; 7] {
+        let figure = |name, value, unit, help| Figure { name, value, unit, help };
+        let uptime_s = now_s.saturating_sub(self.process_start_s);
+        [
+            figure(
+                "noetl_system_cpu_usage_percent",
+                self.cpu_percent,
+                "percent",
+                "CPU usage percentage",
+            ),
+            figure(
+                "noetl_system_memory_usage_bytes",
+                self.memory_bytes as f64,
+                "bytes",
+                "Memory usage in bytes",
+            ),
+            figure(
+                "noetl_system_memory_usage_percent",
+                self.memory_percent,
+                "percent",
+                "Memory usage percentage",
+            ),
+            figure(
+                "noetl_process_cpu_percent",
+                self.process_cpu_percent,
+                "percent",
+                "CPU usage of the process",
+            ),
+            figure(
+                "noetl_process_memory_rss_bytes",
+                self.process_rss_bytes as f64,
+                "bytes",
+                "Resident memory of the process",
+            ),
+            figure(
+                "noetl_process_start_time_seconds",
+                self.process_start_s as f64,
+                "seconds",
+                "Start of the process since the Unix epoch",
+            ),
+            figure(
+                "noetl_uptime_seconds",
+                uptime_s as f64,
+                "seconds",
+                "Time since the process started",
+            ),
+        ]
+    }
+}
+
 /// Reads [`HostFigures`]. A reading takes about a millisecond of system calls.
+#[derive(Debug)]
 pub struct HostReader {
     system: System,
     pid: Pid,
@@ -95,6 +162,11 @@ impl HostReader {
             process_start_s: process.map_or(0, sysinfo::Process::start_time),
         };
     }
+}
+
+/// What the host calls itself.
+pub fn host_name() -> Option<String> {
+    System::host_name().ok().filter(|name| !name.is_empty() && !name.contains('\0'))
 }
 
 #[cfg(test)]
