@@ -41,7 +41,8 @@ fn schemathesis_finds_nothing() {
         .expect(INSTALL);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let tested = described(&server.client().get(DOCUMENT).json()).len();
+    // All but the call that it has the document from.
+    let tested = described(&server.client().get(DOCUMENT).json()).len() - 1;
     assert!(said.contains(&format!("Tested: {tested}")), "{said}");
 }
 

@@ -81,9 +81,7 @@ fn wrong_requests_are_told_so() {
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         (answer.status, body["error"].as_str().unwrap().to_owned())
     };
-    for days in
-        ["days_ahead=367", "days_ahead=-1", "days_ahead=", "days=7", "days_ahead=1&days_ahead=1"]
-    {
+    for days in ["days_ahead=367", "days_ahead=-1", "days=7", "days_ahead=1&days_ahead=1"] {
         let path = format!("/api/metrics/partitions/create?{days}");
         let answer = code(client.post_to(&path, b""));
         assert_eq!(answer, (400, "invalid_parameter".to_owned()), "{days}");

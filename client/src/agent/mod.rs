@@ -1,7 +1,7 @@
 //! Reports for a host, or for a pool in any language: what the host does, chosen processes, text
 //! files, StatsD.
 //!
-//! It is a [`Reporter`](crate::Reporter) with sources; this module has those, and no task but the
+//! It is a [`crate::Reporter`] with sources; this module has those, and no task but the
 //! one that listens for StatsD.
 
 mod host;
