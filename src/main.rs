@@ -5,9 +5,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use mimalloc::MiMalloc;
 use noetl_metrics::app::{self, log, quarantine};
 use noetl_metrics::config::{Cli, Command, Config, ConfigReport, Database, WorkerCommand};
 use noetl_metrics::postgres::embedded;
+
+/// Batches of definitions come and go by tens of megabytes while a fleet registers. What the system's
+/// allocator keeps of them is more than the series take; see docs/decisions/0013.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let command = match Cli::parse(std::env::args_os(), |name| std::env::var_os(name)) {

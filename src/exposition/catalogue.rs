@@ -123,8 +123,8 @@ impl Catalogue {
         let listed = self.member(at).places.len();
         self.member_mut(at).places.reserve_exact(state.series_count() - listed);
         for entry in listed..state.series_count() {
-            let definition = state.view(entry).map_or(&[][..], |series| series.definition);
-            let place = SeriesDefinition::parse(definition)
+            let definition = state.view(entry).map(|series| series.definition());
+            let place = SeriesDefinition::parse(&definition.unwrap_or_default())
                 .map_or(Place::NONE, |series| self.add(at, entry as u32, &series, component));
             self.member_mut(at).places.push(place);
             if self.member(at).twins.is_some() {
@@ -263,8 +263,8 @@ impl Catalogue {
         let state = component.lock();
         let same = state.generation() == self.member(cell.member).generation;
         let series = state.view(cell.entry as usize).filter(|_| same);
-        let Some(series) = series.and_then(|series| SeriesDefinition::parse(series.definition))
-        else {
+        let definition = series.map(|series| series.definition()).unwrap_or_default();
+        let Some(series) = SeriesDefinition::parse(&definition) else {
             // The next refresh lists the component anew.
             self.discount(cell);
             return Place::NONE;

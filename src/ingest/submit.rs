@@ -77,7 +77,7 @@ impl Attempt<'_> {
             // Whatever the load brought: what is still unknown is treated as new.
             state.assume_complete();
         }
-        let mark = state.mark();
+        let (mark, is_first) = (state.mark(), state.series_count() == 0);
         let Some(redefined) = self.place(&component, &mut state, batch, record) else {
             parts.registry.roll_back(&mut state, mark);
             return Ok(Step::Load(lookup_key(component.key())));
@@ -87,15 +87,18 @@ impl Attempt<'_> {
         }
         let mut logged = self.append(&component, &mut state, mark, record, &batch.rejects)?;
         for (entry, nth) in redefined {
-            let definition = batch.series_of(&batch.samples[nth]);
-            state.change_metadata(entry, definition, self.now.seconds());
+            let sample = &batch.samples[nth];
+            let (definition, identity) = (batch.series_of(sample), sample.identity_bytes as usize);
+            let now_s = self.now.seconds();
+            parts.registry.change_metadata(&mut state, entry, definition, identity, now_s);
         }
         let known = if !record.defines() && self.is_worth_knowing(named, &component, batch) {
             self.known(&component, &state, batch, record.taken())
         } else {
             None
         };
-        if known.is_some() {
+        if is_first || known.is_some() {
+            // Of most workers that was all.
             state.fit();
         }
         drop(state);
@@ -122,7 +125,7 @@ impl Attempt<'_> {
             record.define_component(component.key(), component.runtime_id(), self.now);
         }
         let SampleBatch { arena, samples, rejects } = batch;
-        state.reserve(samples.len(), arena.len());
+        state.reserve(samples.len());
         for (nth, sample) in samples.iter().enumerate() {
             let definition = &arena[sample.series.start as usize..sample.series.end as usize];
             let interned = self.parts.registry.intern(

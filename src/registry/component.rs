@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::descriptor::Descriptors;
 use super::groups::{GroupIds, OpenGroup};
 use super::registration::Standing;
 use super::series_table::{Found, LastValue, SeriesTable, SeriesView};
@@ -75,6 +76,14 @@ pub enum Interned {
     MaybeStored,
     /// The limit on series, or on group ids, is reached.
     NoRoom,
+}
+
+/// What all components draw on.
+#[derive(Debug)]
+pub(super) struct Supply {
+    pub(super) group_ids: GroupIds,
+    pub(super) budget: SeriesBudget,
+    pub(super) descriptors: Descriptors,
 }
 
 /// The number of series in memory and its limit, shared by all components.
@@ -180,9 +189,9 @@ impl ComponentState {
     }
 
     /// Makes room for the series of the first report.
-    pub fn reserve(&mut self, series: usize, definition_bytes: usize) {
+    pub fn reserve(&mut self, series: usize) {
         if self.table.len() == 0 {
-            self.table.reserve(series, definition_bytes);
+            self.table.reserve(series);
         }
     }
 
@@ -205,8 +214,7 @@ impl ComponentState {
         nth: usize,
         definition: &[u8],
         identity_bytes: usize,
-        ids: &GroupIds,
-        budget: &SeriesBudget,
+        supply: &Supply,
         now_s: u32,
     ) -> Interned {
         match self.table.find(nth, definition, identity_bytes) {
@@ -219,7 +227,7 @@ impl ComponentState {
             Found::OtherMetadata(at) => Interned::Redefined(at, self.placement(at)),
             Found::Nothing if self.partial => Interned::MaybeStored,
             Found::Nothing => {
-                self.place(definition, identity_bytes, ids, budget).unwrap_or(Interned::NoRoom)
+                self.place(definition, identity_bytes, supply).unwrap_or(Interned::NoRoom)
             }
         }
     }
@@ -228,17 +236,19 @@ impl ComponentState {
         &mut self,
         definition: &[u8],
         identity_bytes: usize,
-        ids: &GroupIds,
-        budget: &SeriesBudget,
+        supply: &Supply,
     ) -> Option<Interned> {
+        let Supply { group_ids, budget, descriptors } = supply;
         if budget.used.fetch_add(1, Ordering::Relaxed) >= budget.limit {
             budget.used.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let placed = OpenGroup::take_slot(&mut self.open_group, ids).and_then(|(group, slot)| {
-            let at = self.table.insert(definition, identity_bytes, group, slot)?;
-            Some(Interned::New(at, Placement { group, slot }))
-        });
+        let placed =
+            OpenGroup::take_slot(&mut self.open_group, group_ids).and_then(|(group, slot)| {
+                let table = &mut self.table;
+                let at = table.insert(definition, identity_bytes, group, slot, descriptors)?;
+                Some(Interned::New(at, Placement { group, slot }))
+            });
         if placed.is_none() {
             budget.used.fetch_sub(1, Ordering::Relaxed);
         }
@@ -269,8 +279,15 @@ impl ComponentState {
     }
 
     /// Takes over the type, help text and unit of `definition`, whose identity is the entry's.
-    pub fn change_metadata(&mut self, entry: usize, definition: &[u8], now_s: u32) {
-        self.table.change_metadata(entry, definition);
+    pub(super) fn change_metadata(
+        &mut self,
+        entry: usize,
+        definition: &[u8],
+        identity_bytes: usize,
+        descriptors: &Descriptors,
+        now_s: u32,
+    ) {
+        self.table.change_metadata(entry, definition, identity_bytes, descriptors);
         self.metadata_changed_s = now_s;
         self.generation += 1;
     }
@@ -312,22 +329,26 @@ impl ComponentState {
     pub(super) fn restore(
         &mut self,
         series: &StoredSeries,
-        ids: &GroupIds,
+        supply: &Supply,
         now_s: u32,
     ) -> Option<(usize, bool)> {
+        let Supply { group_ids, descriptors, .. } = supply;
         if self.stored_known {
-            OpenGroup::learn(&mut self.open_group, ids, series.group, series.slot);
+            OpenGroup::learn(&mut self.open_group, group_ids, series.group, series.slot);
         }
         let definition = &*series.definition;
         let identity_bytes = SeriesDefinition::parse(definition)?.identity_bytes();
         let known = self.table.get(&definition[..identity_bytes]);
         let at = match known {
-            Some(at) if self.table.view(at).definition == definition => at,
+            Some(at) if self.table.defines(at, definition) => at,
             Some(at) => {
-                self.change_metadata(at, definition, now_s);
+                self.change_metadata(at, definition, identity_bytes, descriptors, now_s);
                 at
             }
-            None => self.table.insert(definition, identity_bytes, series.group, series.slot)?,
+            None => {
+                let StoredSeries { group, slot, .. } = *series;
+                self.table.insert(definition, identity_bytes, group, slot, descriptors)?
+            }
         };
         self.table.touch(at, now_s);
         Some((at, known.is_none()))
@@ -363,7 +384,7 @@ impl ComponentState {
 
     /// Whether the entry is of the series that `definition` is, metadata included.
     pub fn defines(&self, entry: usize, definition: &[u8]) -> bool {
-        self.table.view(entry).definition == definition
+        self.table.defines(entry, definition)
     }
 
     /// Where the samples of an entry are stored.

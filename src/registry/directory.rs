@@ -9,7 +9,10 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 
-use super::component::{Component, ComponentState, Interned, Mark, Placement, SeriesBudget};
+use super::component::{
+    Component, ComponentState, Interned, Mark, Placement, SeriesBudget, Supply,
+};
+use super::descriptor::Descriptors;
 use super::groups::GroupIds;
 use super::registration::Unwritten;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
@@ -51,10 +54,9 @@ pub struct Registry {
     /// Components whose series changed since [`Registry::take_changed`].
     changed: Mutex<Vec<Arc<Component>>>,
     hasher: RandomState,
-    budget: SeriesBudget,
+    supply: Supply,
     components: AtomicUsize,
     components_max: usize,
-    group_ids: GroupIds,
     /// Until the log is replayed.
     further_places: Mutex<Option<Vec<FurtherPlace>>>,
     pub(super) unwritten: Unwritten,
@@ -68,10 +70,13 @@ impl Registry {
             by_id: RwLock::new(HashMap::new()),
             changed: Mutex::new(Vec::new()),
             hasher: RandomState::default(),
-            budget: SeriesBudget { used: AtomicUsize::new(0), limit: settings.series_max },
+            supply: Supply {
+                group_ids,
+                budget: SeriesBudget { used: AtomicUsize::new(0), limit: settings.series_max },
+                descriptors: Descriptors::default(),
+            },
             components: AtomicUsize::new(0),
             components_max: settings.components_max,
-            group_ids,
             further_places: Mutex::new(Some(Vec::new())),
             unwritten: Unwritten::default(),
         }
@@ -79,7 +84,7 @@ impl Registry {
 
     /// The ids for new groups.
     pub fn group_ids(&self) -> &GroupIds {
-        &self.group_ids
+        &self.supply.group_ids
     }
 
     /// How many components are in memory.
@@ -89,7 +94,7 @@ impl Registry {
 
     /// How many series are in memory.
     pub fn series_count(&self) -> usize {
-        self.budget.used.load(Ordering::Relaxed)
+        self.supply.budget.used.load(Ordering::Relaxed)
     }
 
     /// Whether no further component finds room, or none of its series would.
@@ -99,7 +104,7 @@ impl Registry {
 
     /// How many series may be in memory.
     pub fn series_max(&self) -> usize {
-        self.budget.limit
+        self.supply.budget.limit
     }
 
     /// The component of this name, and of this type if one is given. Without one, a component
@@ -166,12 +171,25 @@ impl Registry {
         identity_bytes: usize,
         now_s: u32,
     ) -> Interned {
-        state.intern(nth, definition, identity_bytes, &self.group_ids, &self.budget, now_s)
+        state.intern(nth, definition, identity_bytes, &self.supply, now_s)
+    }
+
+    /// Takes over the type, help text and unit of `definition` for an entry that has its identity.
+    pub fn change_metadata(
+        &self,
+        state: &mut ComponentState,
+        entry: usize,
+        definition: &[u8],
+        identity_bytes: usize,
+        now_s: u32,
+    ) {
+        let descriptors = &self.supply.descriptors;
+        state.change_metadata(entry, definition, identity_bytes, descriptors, now_s);
     }
 
     /// Takes back what was placed since `mark`, because it could not be logged.
     pub fn roll_back(&self, state: &mut ComponentState, mark: Mark) {
-        state.roll_back(mark, &self.budget);
+        state.roll_back(mark, &self.supply.budget);
     }
 
     /// Lists the component for the next [`Registry::take_changed`].
@@ -214,7 +232,7 @@ impl Registry {
     ) -> Option<usize> {
         let (at, added, elsewhere) = {
             let mut state = component.lock();
-            let (at, added) = state.restore(series, &self.group_ids, now_s)?;
+            let (at, added) = state.restore(series, &self.supply, now_s)?;
             let stored = Placement { group: series.group, slot: series.slot };
             (at, added, state.placement(at) != stored)
         };
@@ -227,7 +245,7 @@ impl Registry {
             });
         }
         if added {
-            self.budget.used.fetch_add(1, Ordering::Relaxed);
+            self.supply.budget.used.fetch_add(1, Ordering::Relaxed);
             self.mark_changed(component);
         }
         Some(at)
@@ -258,7 +276,7 @@ impl Registry {
             let let_go = state.let_go(before_s, flushed);
             if let_go > 0 {
                 gone += let_go;
-                self.budget.used.fetch_sub(let_go, Ordering::Relaxed);
+                self.supply.budget.used.fetch_sub(let_go, Ordering::Relaxed);
                 self.mark_changed(&component);
             }
             let idle = state.series_count() == 0 && component.last_report_s() < before_s;
@@ -273,6 +291,7 @@ impl Registry {
             // All at once, for an id is found by looking through all of them.
             self.by_id.write().retain(|_, one| !removed.contains(&Arc::as_ptr(one)));
         }
+        self.supply.descriptors.forget_unused();
         gone
     }
 

@@ -9,6 +9,7 @@
 //! lock that assigned it, so that no report can overtake its series' definition.
 
 mod component;
+mod descriptor;
 mod directory;
 mod groups;
 mod keys;

@@ -1,5 +1,5 @@
-//! The series of one component: canonical bytes in one arena, an index by identity, and the
-//! order of the last report.
+//! The series of one component: what they have in common with those of others and the values of
+//! their labels, an index by identity, and the order of the last report.
 //!
 //! A worker reports the same series in the same order again and again. So the n-th sample is
 //! first compared with the series that the n-th sample of the last report had; equal bytes end
@@ -8,10 +8,12 @@
 
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
+use super::descriptor::{Descriptor, Descriptors, LabelValues, Part};
 use crate::model::{GroupId, Slot, Timestamp};
 
 /// The last accepted sample of a series.
@@ -36,8 +38,8 @@ impl LastValue {
 /// One series as its readers see it.
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesView<'a> {
-    /// Canonical bytes, see [`crate::model::series`].
-    pub definition: &'a [u8],
+    table: &'a SeriesTable,
+    at: usize,
     /// The group that the series' rows go to.
     pub group: GroupId,
     /// The series' place in the group.
@@ -48,11 +50,18 @@ pub struct SeriesView<'a> {
     pub seen_s: u32,
 }
 
-#[derive(Debug)]
+impl SeriesView<'_> {
+    /// Its canonical bytes, see [`crate::model::series`].
+    pub fn definition(&self) -> Vec<u8> {
+        self.table.written(self.at, Part::Whole)
+    }
+}
+
+#[derive(Clone, Debug)]
 struct Entry {
-    start: u32,
-    bytes: u32,
-    identity_bytes: u32,
+    descriptor: Arc<Descriptor>,
+    /// Where in [`SeriesTable::places`] those of its label values begin.
+    places_start: u32,
     seen_s: u32,
     group: GroupId,
     /// The last accepted sample: what a client's retry repeats.
@@ -80,13 +89,15 @@ pub(super) enum Found {
 /// The table. Entries are numbered from 0 in the order they came.
 #[derive(Debug, Default)]
 pub(super) struct SeriesTable {
-    arena: Vec<u8>,
+    /// Label values, each with its length before it. Series that come one after the other share the
+    /// values that they have in common, such as the worker's name and host.
+    values: Vec<u8>,
+    /// Where in `values` the label values of each entry begin.
+    places: Vec<u32>,
     entries: Vec<Entry>,
     index: HashTable<u32>,
     order: Vec<u32>,
     hasher: RandomState,
-    /// Bytes in the arena that no entry uses any more, after changes of metadata.
-    wasted_bytes: usize,
 }
 
 impl SeriesTable {
@@ -96,15 +107,15 @@ impl SeriesTable {
 
     /// Makes room for as many series as a first report brings, and for no more: most workers never
     /// bring another one, and there are many workers.
-    pub(super) fn reserve(&mut self, series: usize, definition_bytes: usize) {
+    pub(super) fn reserve(&mut self, series: usize) {
         self.entries.reserve_exact(series);
-        self.arena.reserve_exact(definition_bytes);
     }
 
     /// Gives back the room that was made for further series.
     pub(super) fn fit(&mut self) {
         self.entries.shrink_to_fit();
-        self.arena.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self.places.shrink_to_fit();
         self.order.shrink_to_fit();
     }
 
@@ -121,7 +132,7 @@ impl SeriesTable {
     pub(super) fn find(&mut self, nth: usize, definition: &[u8], identity_bytes: usize) -> Found {
         if let Some(&predicted) = self.order.get(nth) {
             let predicted = predicted as usize;
-            if self.definition(predicted) == Some(definition) {
+            if self.defines(predicted, definition) {
                 return Found::Same(predicted);
             }
         }
@@ -132,16 +143,12 @@ impl SeriesTable {
     fn find_by_hash(&mut self, nth: usize, definition: &[u8], identity_bytes: usize) -> Found {
         let identity = &definition[..identity_bytes];
         let hash = self.hasher.hash_one(identity);
-        let Some(&at) = self.index.find(hash, |&at| self.identity(at as usize) == identity) else {
+        let Some(&at) = self.index.find(hash, |&at| self.identifies(at as usize, identity)) else {
             return Found::Nothing;
         };
         self.remember(nth, at);
         let at = at as usize;
-        if self.definition(at) == Some(definition) {
-            Found::Same(at)
-        } else {
-            Found::OtherMetadata(at)
-        }
+        if self.defines(at, definition) { Found::Same(at) } else { Found::OtherMetadata(at) }
     }
 
     /// Notes that the `nth` sample of a report was of the entry `at`. A gap (a reject before it)
@@ -153,56 +160,76 @@ impl SeriesTable {
         self.order[nth] = at;
     }
 
-    /// Adds a series that [`SeriesTable::find`] did not find; `None` when the arena is full
-    /// (4 GiB of definitions in one component).
+    /// Adds a series that [`SeriesTable::find`] did not find; `None` when it is none, or when there
+    /// are 4 GiB of label values in one component.
     pub(super) fn insert(
         &mut self,
         definition: &[u8],
         identity_bytes: usize,
         group: GroupId,
         slot: Slot,
+        descriptors: &Descriptors,
     ) -> Option<usize> {
-        let start = u32::try_from(self.arena.len()).ok()?;
-        u32::try_from(self.arena.len() + definition.len()).ok()?;
-        let at = u32::try_from(self.entries.len()).ok()?;
-        self.arena.extend_from_slice(definition);
-        self.entries.push(Entry {
-            start,
-            bytes: definition.len() as u32,
-            identity_bytes: identity_bytes as u32,
+        let (descriptor, values) = Descriptor::split(definition, identity_bytes)?;
+        let descriptor = descriptors.share(descriptor);
+        let (last, newest) = (LastValue::NONE, LastValue::NONE);
+        let entry = Entry {
+            descriptor,
+            places_start: 0,
             seen_s: 0,
             group,
-            last: LastValue::NONE,
-            newest: LastValue::NONE,
+            last,
+            newest,
             slot,
             has_last: false,
-        });
+        };
         let hash = self.hasher.hash_one(&definition[..identity_bytes]);
-        let (entries, arena, hasher) = (&self.entries, &self.arena, &self.hasher);
-        self.index.insert_unique(hash, at, |&at| {
-            hasher.hash_one(identity_of(entries, arena, at as usize))
-        });
+        self.push(entry, &values, hash)
+    }
+
+    /// Adds an entry of the series with these label values, whose identity has that hash.
+    fn push(&mut self, entry: Entry, values: &LabelValues<'_>, hash: u64) -> Option<usize> {
+        let at = u32::try_from(self.entries.len()).ok()?;
+        let places_start = u32::try_from(self.places.len()).ok()?;
+        let bytes: usize = values.iter().map(|value| value.len()).sum();
+        u32::try_from(self.values.len() + bytes).ok()?;
+        let before = self.entries.last().map_or(0..0, places_of);
+        for value in values {
+            let shared = before.clone().find(|&place| self.value(place) == *value);
+            let place = shared.map_or(self.values.len() as u32, |place| self.places[place]);
+            if shared.is_none() {
+                self.values.extend_from_slice(value);
+            }
+            self.places.push(place);
+        }
+        self.entries.push(Entry { places_start, ..entry });
+        let mut index = std::mem::take(&mut self.index);
+        index.insert_unique(hash, at, |&at| self.hash(at as usize));
+        self.index = index;
         Some(at as usize)
     }
 
     /// The entry of a series by its identity, without touching the remembered order.
     pub(super) fn get(&self, identity: &[u8]) -> Option<usize> {
         let hash = self.hasher.hash_one(identity);
-        self.index.find(hash, |&at| self.identity(at as usize) == identity).map(|&at| at as usize)
+        self.index.find(hash, |&at| self.identifies(at as usize, identity)).map(|&at| at as usize)
     }
 
     /// Removes the entries from `first` on: those of a report that could not be logged.
     pub(super) fn truncate(&mut self, first: usize) {
         for at in first..self.entries.len() {
-            let hash = self.hasher.hash_one(self.identity(at));
-            if let Ok(entry) = self.index.find_entry(hash, |&other| other as usize == at) {
+            if let Ok(entry) = self.index.find_entry(self.hash(at), |&other| other as usize == at) {
                 entry.remove();
             }
         }
         if let Some(entry) = self.entries.get(first) {
-            self.arena.truncate(entry.start as usize);
+            self.places.truncate(entry.places_start as usize);
         }
         self.entries.truncate(first);
+        let ends = (0..self.places.len())
+            .map(|place| self.places[place] as usize + self.value(place).len());
+        let end = ends.max().unwrap_or(0);
+        self.values.truncate(end);
         self.order.retain(|&at| (at as usize) < first);
     }
 
@@ -213,22 +240,16 @@ impl SeriesTable {
     }
 
     /// Gives the entry another type, help text or unit; its identity must be the same.
-    pub(super) fn change_metadata(&mut self, at: usize, definition: &[u8]) {
-        debug_assert_eq!(
-            self.identity(at),
-            &definition[..self.entries[at].identity_bytes as usize]
-        );
-        let entry = &mut self.entries[at];
-        if let Ok(start) = u32::try_from(self.arena.len())
-            && definition.len() < u32::MAX as usize - self.arena.len()
-        {
-            self.wasted_bytes += entry.bytes as usize;
-            entry.start = start;
-            entry.bytes = definition.len() as u32;
-            self.arena.extend_from_slice(definition);
-        }
-        if self.wasted_bytes * 2 > self.arena.len() {
-            self.keep(|_| true);
+    pub(super) fn change_metadata(
+        &mut self,
+        at: usize,
+        definition: &[u8],
+        identity_bytes: usize,
+        descriptors: &Descriptors,
+    ) {
+        debug_assert!(self.identifies(at, &definition[..identity_bytes]));
+        if let Some((descriptor, _)) = Descriptor::split(definition, identity_bytes) {
+            self.entries[at].descriptor = descriptors.share(descriptor);
         }
     }
 
@@ -238,24 +259,13 @@ impl SeriesTable {
         let before = self.entries.len();
         let old = std::mem::take(self);
         self.hasher = old.hasher.clone();
-        for at in 0..before {
-            let view = old.view(at);
-            if wanted(&view) {
-                let entry = &old.entries[at];
-                if let Some(new) = self.insert(
-                    view.definition,
-                    entry.identity_bytes as usize,
-                    view.group,
-                    view.slot,
-                ) {
-                    let kept = &mut self.entries[new];
-                    (kept.last, kept.newest) = (entry.last, entry.newest);
-                    (kept.has_last, kept.seen_s) = (entry.has_last, entry.seen_s);
-                }
-            }
+        for at in (0..before).filter(|at| wanted(&old.view(*at))) {
+            let values = old.values_of(at).collect();
+            // What was there is there again, in less room.
+            let kept = self.push(old.entries[at].clone(), &values, old.hash(at));
+            debug_assert!(kept.is_some());
         }
-        self.arena.shrink_to_fit();
-        self.entries.shrink_to_fit();
+        self.fit();
         before - self.entries.len()
     }
 
@@ -282,7 +292,8 @@ impl SeriesTable {
     pub(super) fn view(&self, at: usize) -> SeriesView<'_> {
         let entry = &self.entries[at];
         SeriesView {
-            definition: self.definition(at).unwrap_or_default(),
+            table: self,
+            at,
             group: entry.group,
             slot: entry.slot,
             newest: entry.has_last.then_some(entry.newest),
@@ -290,20 +301,50 @@ impl SeriesTable {
         }
     }
 
+    /// Whether these are the canonical bytes of the entry's series.
     #[inline]
-    fn definition(&self, at: usize) -> Option<&[u8]> {
-        let entry = self.entries.get(at)?;
-        self.arena.get(entry.start as usize..(entry.start + entry.bytes) as usize)
+    pub(super) fn defines(&self, at: usize, definition: &[u8]) -> bool {
+        self.is(at, Part::Whole, definition)
     }
 
-    fn identity(&self, at: usize) -> &[u8] {
-        identity_of(&self.entries, &self.arena, at)
+    fn identifies(&self, at: usize, identity: &[u8]) -> bool {
+        self.is(at, Part::Identity, identity)
+    }
+
+    #[inline]
+    fn is(&self, at: usize, part: Part, bytes: &[u8]) -> bool {
+        self.entries[at].descriptor.is(self.values_of(at), part, bytes)
+    }
+
+    fn written(&self, at: usize, part: Part) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(128);
+        self.entries[at].descriptor.write(self.values_of(at), part, &mut bytes);
+        bytes
+    }
+
+    fn hash(&self, at: usize) -> u64 {
+        self.hasher.hash_one(&*self.written(at, Part::Identity))
+    }
+
+    #[inline]
+    fn values_of(&self, at: usize) -> impl Iterator<Item = &[u8]> {
+        places_of(&self.entries[at]).map(|place| self.value(place))
+    }
+
+    /// The label value at a place, with its length.
+    #[inline]
+    fn value(&self, place: usize) -> &[u8] {
+        let value = &self.values[self.places[place] as usize..];
+        let length = u16::from_le_bytes([value[0], value[1]]);
+        &value[..2 + usize::from(length)]
     }
 }
 
-fn identity_of<'a>(entries: &[Entry], arena: &'a [u8], at: usize) -> &'a [u8] {
-    let entry = &entries[at];
-    &arena[entry.start as usize..(entry.start + entry.identity_bytes) as usize]
+/// The places of an entry's label values.
+#[inline]
+fn places_of(entry: &Entry) -> std::ops::Range<usize> {
+    let start = entry.places_start as usize;
+    start..start + entry.descriptor.labels()
 }
 
 #[cfg(test)]
@@ -324,14 +365,16 @@ mod tests {
         GroupId::new(NodeNumber::new(1).unwrap(), 1)
     }
 
+    fn insert(table: &mut SeriesTable, bytes: &[u8], identity: usize, slot: u8) -> Option<usize> {
+        let slot = Slot::new(slot).unwrap();
+        table.insert(bytes, identity, group(), slot, &Descriptors::default())
+    }
+
     fn table(names: &[&str]) -> SeriesTable {
         let mut table = SeriesTable::default();
         for (at, name) in names.iter().enumerate() {
             let (bytes, identity) = definition(name, "help");
-            assert_eq!(
-                table.insert(&bytes, identity, group(), Slot::new(at as u8).unwrap()),
-                Some(at)
-            );
+            assert_eq!(insert(&mut table, &bytes, identity, at as u8), Some(at));
         }
         table
     }
@@ -356,16 +399,48 @@ mod tests {
         assert_eq!(table.find(0, &bytes, identity), Found::OtherMetadata(0));
         for round in 0..50 {
             let (bytes, identity) = definition("a", &format!("help of round {round}"));
-            table.change_metadata(0, &bytes);
+            table.change_metadata(0, &bytes, identity, &Descriptors::default());
             assert_eq!(table.find(0, &bytes, identity), Found::Same(0));
         }
-        assert!(
-            table.arena.len() < 400,
-            "the arena is compacted, it has {} bytes",
-            table.arena.len()
-        );
         let (bytes, identity) = definition("b", "help");
         assert_eq!(table.find(1, &bytes, identity), Found::Same(1));
+    }
+
+    #[test]
+    fn values_in_common_are_kept_once_and_views_have_all_of_them() {
+        let mut table = SeriesTable::default();
+        let definitions: Vec<_> = (0..10)
+            .map(|n| {
+                let mut bytes = Vec::new();
+                let own = format!("own value {n}");
+                write_identity(&mut bytes, "name", &[("host", "node-1"), ("of", &own)]);
+                let identity = bytes.len();
+                write_metadata(&mut bytes, MetricType::Gauge, "help", "unit");
+                (bytes, identity)
+            })
+            .collect();
+        for (nth, (bytes, identity)) in definitions.iter().enumerate() {
+            assert_eq!(insert(&mut table, bytes, *identity, nth as u8), Some(nth));
+        }
+        let once = 2 + "node-1".len() + 10 * (2 + "own value 0".len());
+        assert_eq!(table.values.len(), once);
+        let check = |table: &SeriesTable, definitions: &[(Vec<u8>, usize)]| {
+            for (at, (bytes, _)) in definitions.iter().enumerate() {
+                assert_eq!(&table.view(at).definition(), bytes);
+                assert_eq!(size_of_val(&table.entries[at]), 64);
+            }
+        };
+        check(&table, &definitions);
+        table.truncate(7);
+        assert_eq!(table.values.len(), once - 3 * (2 + "own value 0".len()));
+        check(&table, &definitions[..7]);
+        for at in [1, 3, 5] {
+            table.touch(at, 1);
+        }
+        assert_eq!(table.keep(|series| series.seen_s > 0), 4);
+        let kept: Vec<_> = [1, 3, 5].map(|at| definitions[at].clone()).into();
+        check(&table, &kept);
+        assert_eq!(table.get(&kept[2].0[..kept[2].1]), Some(2));
     }
 
     #[test]
@@ -375,7 +450,7 @@ mod tests {
         assert_eq!(table.find(0, &c, identity), Found::Same(2));
         table.truncate(1);
         assert_eq!((table.len(), table.find(0, &c, identity)), (1, Found::Nothing));
-        assert_eq!(table.insert(&c, identity, group(), Slot::new(1).unwrap()), Some(1));
+        assert_eq!(insert(&mut table, &c, identity, 1), Some(1));
         assert_eq!(table.find(0, &c, identity), Found::Same(1));
     }
 

@@ -70,7 +70,7 @@ impl World {
         let at = match registry.intern(&mut state, 0, &definition, identity, pushed.seen_s) {
             Interned::New(at, _) | Interned::Known(at, _) => at,
             Interned::Redefined(at, _) => {
-                state.change_metadata(at, &definition, pushed.seen_s);
+                registry.change_metadata(&mut state, at, &definition, identity, pushed.seen_s);
                 at
             }
             other => panic!("{} finds room: {other:?}", pushed.name),

@@ -93,7 +93,7 @@ fn changed_metadata_is_reported_once_a_minute() {
         registry.intern(&mut state, 0, &bytes, identity, 100),
         Interned::Redefined(0, _)
     ));
-    state.change_metadata(0, &bytes, 100);
+    registry.change_metadata(&mut state, 0, &bytes, identity, 100);
     assert!(matches!(registry.intern(&mut state, 0, &bytes, identity, 101), Interned::Known(0, _)));
     let (other, identity) = definition("a", "other help");
     assert!(
