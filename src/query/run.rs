@@ -5,11 +5,11 @@
 //! looks up the rows of every group asked for:
 //!
 //! 1. Find the nearest row, first within a day, then within four times as much again and
-//!    again: gaps of months are passed over so. Of few groups, also find the row that completes
-//!    the page, and one window up to there is all. Where there is none, the next stretch is wider
-//!    as well.
-//! 2. Otherwise read windows from there on, ten seconds first, then as wide as the samples found so
-//!    far let expect, until the page is full. An empty window leads back to 1.
+//!    again: gaps of months are passed over so. Also count from there on to a row up to which
+//!    there are enough for the page.
+//! 2. Of few groups all rows were counted, and one window up to there is the page. Of many, some
+//!    may have had more rows than were counted: read windows from the nearest row on, ten seconds
+//!    first, then as wide as the samples found so far let expect, and none beyond the row found.
 //!
 //! Windows do not overlap, and samples keep their place in the order, so what is written
 //! meanwhile is met once or not at all.
@@ -182,8 +182,8 @@ enum Approach {
     Nothing,
     /// Within so many microseconds there are as many as are wanted, or all within reach.
     Window(i64),
-    /// They begin here, and become as many as windows will show.
-    Unknown,
+    /// The same, and there may be many more.
+    Windows(i64),
 }
 
 /// A page being filled.
@@ -200,9 +200,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     async fn fill_page(&mut self, conn: &mut PgConnection) -> Result<(), QueryError> {
         let mut reach_us = REACH_US;
-        // What is gone on with lies dense.
-        if self.window_us.is_some() {
-            self.read_windows(conn).await?;
+        // What is gone on with lies as dense as what came before it.
+        if let Some(width_us) = self.window_us {
+            self.read_window(conn, width_us).await?;
         }
         while !self.is_done() {
             match self.approach(conn, reach_us).await? {
@@ -210,32 +210,28 @@ impl Walk<'_> {
                 Approach::Window(width_us) => {
                     self.read_window(conn, width_us).await?;
                 }
-                Approach::Unknown => {
-                    // What follows a gap need not lie as thin as what came before it.
-                    self.window_us = self.window_us.map(|us| (us / GROWTH_MAX).max(WINDOW_US));
-                    self.read_windows(conn).await?;
-                    continue;
-                }
+                Approach::Windows(within_us) => self.read_windows(conn, within_us).await?,
             }
             reach_us = reach_us.saturating_mul(EMPTY_GROWTH);
         }
         Ok(())
     }
 
-    /// Reads windows that become as wide as is needed, until one is empty.
-    async fn read_windows(&mut self, conn: &mut PgConnection) -> Result<(), QueryError> {
-        loop {
-            let width_us = self.window_us.unwrap_or(WINDOW_US);
-            let found = self.read_window(conn, width_us).await?;
+    /// Reads the next `within_us` microseconds, in windows that become as wide as is needed.
+    async fn read_windows(
+        &mut self,
+        conn: &mut PgConnection,
+        mut within_us: i64,
+    ) -> Result<(), QueryError> {
+        // What follows a gap need not lie as thin as what came before it.
+        let mut width_us = self.window_us.map_or(WINDOW_US, |us| (us / GROWTH_MAX).max(WINDOW_US));
+        while within_us > 0 && !self.is_done() {
+            let found = self.read_window(conn, width_us.min(within_us)).await?;
             self.window_us = Some(width_us);
-            if self.is_done() {
-                return Ok(());
-            }
-            self.window_us = Some(next_width(width_us, found, self.page.wanted()));
-            if found == 0 {
-                return Ok(());
-            }
+            within_us -= width_us;
+            width_us = next_width(width_us, found, self.page.wanted());
         }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -253,7 +249,7 @@ impl Walk<'_> {
         let order = self.filter.order;
         let mut beyond = self.rest;
         let reach = beyond.take(order, reach_us);
-        let (nearest, enough, are_few): (Option<Timestamptz>, Option<Timestamptz>, bool) =
+        let (nearest, enough, is_exact): (Option<Timestamptz>, Option<Timestamptz>, bool) =
             statement::nearest_rows(self.filter, reach, self.page.wanted())
                 .build_query_as()
                 .persistent(false)
@@ -265,11 +261,8 @@ impl Walk<'_> {
         };
         self.rest.skip_to_row(order, nearest);
         let enough = enough.map(|Timestamptz(ts)| ts);
-        Ok(if are_few {
-            Approach::Window(self.rest.width_to_row(order, enough, reach))
-        } else {
-            Approach::Unknown
-        })
+        let width_us = self.rest.width_to_row(order, enough, reach);
+        Ok(if is_exact { Approach::Window(width_us) } else { Approach::Windows(width_us) })
     }
 
     /// Reads the next window into the page; how many samples were found.

@@ -13,18 +13,17 @@ use super::filter::{Filter, Order, Pattern};
 use super::range::TimeRange;
 use crate::postgres::timestamptz::Timestamptz;
 
-/// Rows that are counted at most to learn how far a page reaches: what the largest page has of a
-/// series whose reports hold nothing else, twice.
+/// Rows that are counted to learn how far a page reaches, if the groups are fewer: what the largest
+/// page has of a series whose reports hold nothing else, twice.
 const ROWS_COUNTED_MAX: i64 = 20_000;
 
-/// Where the next samples are: two columns, of `ts` each, and one that says whether the groups asked
-/// for are few, so that the rows of a page can be counted in each.
+/// Where the next samples are: two columns, of `ts` each, and one that says what the second is worth.
 ///
 /// The first is the `ts` of the row nearest to where the answer begins that may hold a sample in
 /// `range`: the latest or the earliest, or NULL. Its samples may be absent, never others nearer.
-/// The second is the `ts` up to which there are rows for `wanted` samples, NULL where there are not
-/// as many in `range`. It is only known of few groups: of many, counting would cost as much as
-/// reading.
+/// Up to the second there are rows for `wanted` samples; NULL where so many were not found in
+/// `range`. Where the third is true there are no rows for more; else a group may have had more rows
+/// than were counted of it.
 pub(super) fn nearest_rows(
     filter: &Filter,
     range: TimeRange,
@@ -37,29 +36,27 @@ pub(super) fn nearest_rows(
         Order::OldestFirst => ("min", "ASC"),
     };
     let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-    sql.push(format_args!(", few AS MATERIALIZED (SELECT coalesce(sum("));
+    sql.push(
+        ", needed AS MATERIALIZED (
+         SELECT group_id, cardinality(slots) AS samples, ",
+    );
     sql.push_bind(wanted);
     sql.push(format_args!(
-        " / cardinality(slots) + 1), 0) <= {ROWS_COUNTED_MAX} AS are FROM candidate)
+        " / cardinality(slots) + 1 AS rows, greatest(1, {ROWS_COUNTED_MAX} / count(*) OVER ()) AS rows_max
+            FROM candidate)
          SELECT {nearest}(ts), {nearest}(ts) FILTER (WHERE reached >= "
     ));
     sql.push_bind(wanted);
     sql.push(format_args!(
-        "), (SELECT are FROM few)
+        "), (SELECT coalesce(bool_and(rows <= rows_max), true) FROM needed)
            FROM (
-           SELECT r.ts, sum(cardinality(candidate.slots)) OVER (ORDER BY r.ts {direction}) AS reached
-             FROM few
-            CROSS JOIN candidate
+           SELECT r.ts, sum(samples) OVER (ORDER BY r.ts {direction}) AS reached
+             FROM needed
             CROSS JOIN LATERAL (
-                  SELECT ts FROM noetl.report WHERE group_id = candidate.group_id"
+                  SELECT ts FROM noetl.report WHERE group_id = needed.group_id"
     ));
     push_rows(&mut sql, range);
-    sql.push(format_args!(
-        " ORDER BY ts {direction}
-                   LIMIT CASE WHEN few.are THEN "
-    ));
-    sql.push_bind(wanted);
-    sql.push(" / cardinality(candidate.slots) + 1 ELSE 1 END) r) counted");
+    sql.push(format_args!(" ORDER BY ts {direction} LIMIT least(rows, rows_max)) r) counted"));
     sql
 }
 
