@@ -10,6 +10,8 @@ use crate::plot::axis::{Axis, short};
 const SIZE: (u32, u32) = (760, 460);
 /// Where the first line of the legend is, and how far it is to the next.
 const LEGEND: (i32, i32) = (60, 20);
+/// Of the name of a mark.
+const MARK_HEIGHT: i32 = 17;
 const INK: RGBColor = RGBColor(36, 41, 47);
 const FAINT_INK: RGBColor = RGBColor(101, 109, 118);
 const GRID: RGBColor = RGBColor(225, 228, 232);
@@ -69,6 +71,7 @@ impl Chart {
 
         let mut chart = ChartBuilder::on(&body)
             .margin(12)
+            .margin_top(12 + MARK_HEIGHT * self.marks.iter().map(|_| 1).sum::<i32>())
             .margin_right(28)
             .x_label_area_size(44)
             .y_label_area_size(64)
@@ -87,14 +90,13 @@ impl Chart {
             .draw()?;
 
         let (bottom, top) = self.y.ends();
-        let middle = f64::midpoint(self.x.ends().0, self.x.ends().1);
         for (nth, mark) in (0..).zip(&self.marks) {
             let ends = [(mark.at, bottom), (mark.at, top)];
             chart.draw_series(DashedLineSeries::new(ends, 4, 4, FAINT_INK.into()))?;
-            // One below the other, and towards the middle, so that none is over another or cut off.
-            let (side, gap) = if mark.at > middle { (HPos::Right, -6) } else { (HPos::Left, 6) };
-            let style = (FONT, 13).into_font().color(&FAINT_INK).pos(Pos::new(side, VPos::Top));
-            let name = Text::new(mark.name.clone(), (gap, 4 + 18 * nth), style);
+            // Above the axes, where no line is, and one above the other.
+            let style = (FONT, 13).into_font().color(&FAINT_INK);
+            let style = style.pos(Pos::new(HPos::Center, VPos::Bottom));
+            let name = Text::new(mark.name.clone(), (0, -3 - MARK_HEIGHT * nth), style);
             chart.draw_series([EmptyElement::at((mark.at, top)) + name])?;
         }
         for line in &self.lines {
