@@ -51,7 +51,7 @@ simulate:
 loadtest:
 	cargo run --release -p loadtest -- $(ARGS)
 
-# Half an hour for three rounds, for which the machine should have nothing else to do.
+# Some twenty minutes a round, in which the machine should have nothing else to do.
 performance: ROUNDS = 5
 performance: RESULTS = $(BUILD)/performance
 performance:
