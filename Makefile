@@ -4,7 +4,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments: make run ARGS="--listen 0.0.0.0:8082"
 ARGS ?=
 
-.PHONY: help run test bench lint simulate loadtest torture fuzz
+.PHONY: help run test bench lint simulate loadtest performance torture fuzz
 
 help:
 	@echo 'make run       build and start the server with a PostgreSQL of its own'
@@ -13,6 +13,7 @@ help:
 	@echo 'make lint      formatting, clippy and documentation, without warnings'
 	@echo 'make simulate  worlds that go wrong: make simulate SEEDS=100000 FROM=0; TOLD=1 tells them line by line'
 	@echo 'make loadtest  a simulated fleet; see make loadtest ARGS=--help'
+	@echo 'make performance  the tables and figures of docs/performance.md: make performance ROUNDS=5'
 	@echo 'make torture   kill and starve the server and its PostgreSQL: make torture ROUNDS=300 SEED=1'
 	@echo 'make fuzz      libFuzzer: make fuzz TARGET=report SECONDS=60; targets are in fuzz/corpus'
 
@@ -49,6 +50,13 @@ simulate:
 
 loadtest:
 	cargo run --release -p loadtest -- $(ARGS)
+
+# Some twenty minutes a round, in which the machine should have nothing else to do.
+performance: ROUNDS = 5
+performance: RESULTS = $(BUILD)/performance
+performance:
+	cargo build --release -p noetl-metrics -p loadtest
+	scripts/performance.sh $(BUILD)/release $(RESULTS) $(ROUNDS)
 
 # Full disks take root, to mount them; without, they are left out, and the table says so.
 ROUNDS ?= 30

@@ -15,6 +15,7 @@ mod latency;
 mod machine;
 mod payload;
 mod plan;
+mod plot;
 mod ramp;
 mod report;
 mod run;
@@ -55,6 +56,7 @@ fn perform(command: &Command) -> Result<bool> {
             Command::Compare(args) => compare::compare(args).await,
             Command::Ramp(args) => ramp::ramp(args).await,
             Command::Idle(args) => idle::idle(args).await,
+            Command::Plot(args) => plot::plot(args),
             Command::Torture(args) => torture::torture(args).await,
         }
     })

@@ -158,8 +158,11 @@ impl std::fmt::Display for RunReport {
         )?;
         writeln!(
             f,
-            "throughput   {:.0} samples/s ({} samples, {} requests in {:.2} s)",
-            self.samples_per_second, self.samples, self.requests, self.elapsed_seconds
+            "throughput   {} samples/s ({} samples, {} requests in {:.2} s)",
+            grouped(self.samples_per_second),
+            grouped(self.samples as f64),
+            grouped(self.requests as f64),
+            self.elapsed_seconds
         )?;
         let latency = &self.latency;
         writeln!(

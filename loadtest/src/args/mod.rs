@@ -6,6 +6,7 @@ mod fleet;
 mod format;
 mod idle;
 mod parse;
+mod plot;
 mod ramp;
 mod run;
 mod subject;
@@ -17,6 +18,7 @@ pub(crate) use compare::{Cell, CompareArgs};
 pub(crate) use fleet::{FleetArgs, SizeArgs};
 pub(crate) use format::Format;
 pub(crate) use idle::IdleArgs;
+pub(crate) use plot::PlotArgs;
 pub(crate) use ramp::RampArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use subject::SubjectArgs;
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Ramp(Box<RampArgs>),
     /// Open many connections that are mostly idle, and see what they take of a server.
     Idle(Box<IdleArgs>),
+    /// Draw figures of the results of comparisons and ramps.
+    Plot(PlotArgs),
     /// Disturb a server and its PostgreSQL under load and check that nothing is lost or doubled.
     Torture(Box<TortureArgs>),
 }

@@ -27,6 +27,9 @@ pub(crate) struct RampArgs {
     /// The knee is the highest rate at which 99 of 100 requests are answered within this.
     #[arg(long, default_value = "50ms", value_parser = parse_duration)]
     pub(crate) p99: Duration,
+    /// How often a rate is tried before it counts as too much; a busy disk may hold up one.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub(crate) tries: u32,
     /// Rates to try between the last that was kept up with and the first that was not.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10))]
     pub(crate) refine: u32,

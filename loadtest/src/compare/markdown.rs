@@ -9,18 +9,19 @@ use crate::report::grouped;
 /// The document.
 pub(crate) fn render(comparison: &Comparison) -> String {
     let Comparison { machine, versions, samples, rounds, warm_up, shape, cells, .. } = comparison;
-    let mut text = format!("Machine: {machine}.\n");
+    let mut text = format!("* machine: {machine}\n");
     for (server, version) in versions {
-        push(&mut text, format_args!("`{server}`: {version}.\n"));
+        push(&mut text, format_args!("* `{server}`: {version}\n"));
     }
     push(
         &mut text,
         format_args!(
-            "Medians of {rounds} rounds of {samples} samples each, the series of a worker {shape}, \
-             {warm_up} reports of each worker to warm up.\n\n\
+            "* {rounds} rounds of {} samples each, the medians; the series of a worker are {shape}; \
+             {warm_up} reports of each worker to warm up\n\n\
              | metrics | connections | series | server | samples/s | CPU s per million | of it PostgreSQL \
              | MiB | bytes per sample | p50 ms | p99 ms |\n\
-             |--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|\n"
+             |--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|\n",
+            grouped(*samples as f64),
         ),
     );
     for cell in cells {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::fleet::answers::Answers;
 use crate::plan::{Amount, Plan};
+use crate::report::grouped;
 
 /// The counters of one thread, on cache lines of their own.
 #[derive(Debug, Default)]
@@ -52,7 +53,9 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(length), draw);
-        if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {msg}") {
+        if let Ok(style) = ProgressStyle::with_template(
+            "{elapsed_precise} [{bar:30}] {percent:>3} %, {eta} to go, {msg}",
+        ) {
             bar.set_style(style.progress_chars("=> "));
         }
         let last = (Duration::ZERO, 0);
@@ -77,7 +80,8 @@ impl Progress {
         }
         let rate = (samples - self.last.1) as f64 / seconds;
         self.last = (elapsed, samples);
-        let text = format!("{rate:.0} samples/s, {samples} acknowledged, {retries} retries");
+        let (rate, acknowledged) = (grouped(rate), grouped(samples as f64));
+        let text = format!("{rate} samples/s, {acknowledged} acknowledged, {retries} retries");
         self.bar.set_position(if self.by_samples { samples } else { elapsed.as_millis() as u64 });
         self.bar.set_message(text.clone());
         if !self.on_terminal {

@@ -181,8 +181,8 @@ impl Idle {
             .memory
             .map_or("?".to_owned(), |memory| format!("{:.1} KiB", memory.per_connection / 1024.0));
         format!(
-            "Machine: {}.\n`{}`, {} active connections, {} idle ones with a report each {:.0} s, \
-             medians of {} rounds.\n\n\
+            "* machine: {}\n* `{}`, {} active connections, {} idle ones with a report each {:.0} s, \
+             medians of {} rounds\n\n\
              | | samples/s | p99 ms |\n|---|--:|--:|\n\
              | without the idle connections | {} | {:.2} |\n| with them | {} | {:.2} |\n\n\
              * throughput: {ratio:.2}x\n* memory of an idle connection: {per_connection}\n",

@@ -24,8 +24,9 @@ use search::Search;
 /// A rate is kept up with when so much of it is achieved.
 const ACHIEVED_MIN: f64 = 0.95;
 
-/// Steps for which there must be times: those of the way up, each perhaps twice, and some more.
-const STEPS_MAX: u32 = 64;
+/// Steps for which there must be times: those of the way up, the finer ones, and half of the peak,
+/// which counts twice.
+const STEPS_MAX: u32 = 30;
 
 /// One rate.
 #[derive(Clone, Debug, Serialize)]
@@ -77,7 +78,7 @@ impl Ramp {
     }
 }
 
-/// `loadtest ramp`: true when there is a knee, and everything acknowledged is stored.
+/// `loadtest ramp`: true when everything acknowledged is stored.
 pub(crate) async fn ramp(args: &RampArgs) -> Result<bool> {
     let subject = Subject::of(&args.subject).await?;
     let ramp = tokio::select! {
@@ -97,13 +98,12 @@ pub(crate) async fn ramp(args: &RampArgs) -> Result<bool> {
         written.with_context(|| format!("write {}", path.display()))?;
     }
     subject.stop()?;
-    let exact = ramp.exactness.as_ref().is_none_or(Exactness::holds);
-    Ok(exact && ramp.knee_samples_per_second.is_some())
+    Ok(ramp.exactness.as_ref().is_none_or(Exactness::holds))
 }
 
 async fn climb(args: &RampArgs, subject: &Subject) -> Result<Ramp> {
     let format = args.subject.format();
-    let in_all = args.step * STEPS_MAX;
+    let in_all = args.step * STEPS_MAX.max(args.rates.len() as u32 + 13) * args.tries;
     let request = PlanRequest {
         rounds_before: 1,
         settle: args.settle.min(args.step / 2),
@@ -123,8 +123,11 @@ async fn climb(args: &RampArgs, subject: &Subject) -> Result<Ramp> {
     while let Some(rate) = search.next() {
         let mut step = climber.step(rate, args.step).await?;
         println!("{}", table::line(Some(&step)));
-        if !step.kept_up {
-            // Something else may have kept the machine busy; what is too much is so twice.
+        for _ in 1..args.tries {
+            if step.kept_up {
+                break;
+            }
+            // Something else may have kept the machine busy; what is too much is so again.
             step = climber.step(rate, args.step).await?;
             println!("{}", table::line(Some(&step)));
         }

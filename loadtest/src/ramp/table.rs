@@ -80,9 +80,9 @@ pub(super) fn summary(ramp: &Ramp) -> String {
 
 /// The document.
 pub(super) fn markdown(ramp: &Ramp) -> String {
-    let mut text = format!("Machine: {}.\n", ramp.machine);
+    let mut text = format!("* machine: {}\n", ramp.machine);
     text.push_str(&format!(
-        "`{}`, {} workers with {} metrics each, {} connections, {:.0} s a step.\n\n",
+        "* `{}`, {} workers with {} metrics each, {} connections, {:.0} s a step\n\n",
         ramp.server, ramp.workers, ramp.metrics, ramp.connections, ramp.step_seconds
     ));
     text.push_str(&format!("| {} |\n|{}\n", HEADS.join(" | "), "--:|".repeat(HEADS.len())));

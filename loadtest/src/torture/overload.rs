@@ -17,6 +17,7 @@ use crate::torture::make_dir;
 use crate::torture::process;
 use crate::torture::push::Push;
 use crate::torture::world::World;
+use crate::usage::resident;
 use crate::verify::{Database, Exactness};
 
 /// How long the rate is measured that can be kept up.
@@ -150,7 +151,7 @@ async fn watch(world: &mut World, push: &Push, log: &Path, end: Instant) -> Resu
     let mut looks = Vec::new();
     while Instant::now() < end {
         world.server.require_alive()?;
-        let (memory_bytes, _) = process::memory_bytes(world.server.pid()?).unwrap_or_default();
+        let memory_bytes = resident(world.server.pid()?).unwrap_or_default();
         looks.push(Look {
             at_s: began.elapsed().as_secs_f64(),
             memory_bytes,

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::torture::process;
+use crate::usage::resident_peak;
 use crate::wire::{Target, get};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -123,7 +124,7 @@ impl Server {
     /// Remembers the most memory that it had.
     pub(crate) fn observe_memory(&mut self) {
         let pid = self.child.as_ref().and_then(Child::id);
-        if let Some((_, peak)) = pid.and_then(process::memory_bytes) {
+        if let Some(peak) = pid.and_then(resident_peak) {
             self.memory_bytes_max = self.memory_bytes_max.max(peak);
         }
     }

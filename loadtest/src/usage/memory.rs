@@ -1,7 +1,7 @@
 //! Memory of a process, from `/proc/PID/status` and `/proc/PID/smaps_rollup`.
 
 /// The most memory that a process has had resident, in bytes; None when it has ended.
-pub(super) fn resident_peak(pid: u32) -> Option<u64> {
+pub(crate) fn resident_peak(pid: u32) -> Option<u64> {
     field(&read(pid, "status")?, "VmHWM:")
 }
 

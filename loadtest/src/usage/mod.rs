@@ -9,7 +9,7 @@ mod tree;
 
 use serde::Serialize;
 
-pub(crate) use memory::resident;
+pub(crate) use memory::{resident, resident_peak};
 pub(crate) use meter::{Meter, own_seconds};
 
 /// CPU seconds (user and system).
