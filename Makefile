@@ -28,7 +28,7 @@ test:
 	cargo test --workspace $(ARGS)
 
 bench:
-	cargo bench $(ARGS)
+	cargo bench -p noetl-metrics -p noetl-metrics-client $(ARGS)
 
 lint: export RUSTDOCFLAGS := -D warnings
 lint:

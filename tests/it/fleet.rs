@@ -249,7 +249,7 @@ fn every_increment_of_a_fleet_is_stored_once() {
     });
 }
 
-/// `cargo test --test it -- --ignored --nocapture a_large_fleet`
+/// `cargo test --test it large_fleet -- --ignored --nocapture`
 #[test]
 #[ignore = "takes more than two minutes, and both cores"]
 fn every_increment_of_a_large_fleet_is_stored_once() {
@@ -258,7 +258,7 @@ fn every_increment_of_a_large_fleet_is_stored_once() {
         reporters: 2000,
         skewed: 100,
         metrics_interval: Duration::from_secs(5),
-        calm: Duration::from_secs(8),
+        calm: Duration::from_secs(5),
         away: Duration::from_secs(60),
     });
     assert!(began.elapsed() >= Duration::from_secs(120));

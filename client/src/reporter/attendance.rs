@@ -1,5 +1,6 @@
 //! Registers, says that the worker lives, and takes its leave.
 
+use fastrand::Rng;
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -73,7 +74,9 @@ impl Task {
     /// Sends heartbeats until the server does not know the component.
     async fn beat_until_unknown(&self) {
         let interval = self.settings.heartbeat_interval;
-        let mut ticks = interval_at(Instant::now() + interval, interval);
+        // A fleet that registered together does not beat together.
+        let phase = interval.mul_f64(Rng::with_seed(self.seed).f64());
+        let mut ticks = interval_at(Instant::now() + phase, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let body = json!({ "name": self.component_name });
         loop {

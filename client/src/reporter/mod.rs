@@ -99,19 +99,25 @@ impl Builder {
     /// # Errors
     /// Where the spool, the host's figures or the thread cannot be had.
     pub fn start(self) -> Result<Reporter, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
         let (reporter, task, ended) = self.build()?;
+        // The runtime lives and dies on its thread: dropped on one of another runtime, it panics.
+        let (began, begun) = std::sync::mpsc::sync_channel(1);
+        let work = move || {
+            let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match built {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(began.send(Err(error))),
+            };
+            drop(began.send(Ok(())));
+            let left = runtime.block_on(task.run());
+            // Nobody may be waiting for it any more.
+            drop(ended.send(left));
+        };
         std::thread::Builder::new()
             .name("noetl-reporter".to_owned())
-            .spawn(move || {
-                let left = runtime.block_on(task.run());
-                // Nobody may be waiting for it any more.
-                drop(ended.send(left));
-            })
+            .spawn(work)
             .map_err(StartError::Thread)?;
+        begun.recv().unwrap_or(Ok(())).map_err(StartError::Thread)?;
         Ok(reporter)
     }
 
