@@ -2,7 +2,8 @@
 # Installs what the project needs and is missing, and nothing else.
 #
 #   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
-#   scripts/setup.sh test    the same, and Prometheus, libfaketime, Python packages, Go and curl
+#   scripts/setup.sh test    the same, and Prometheus, libfaketime, Python packages, Go, curl, and Chromium
+#                            with playwright-core
 #
 # Every step first looks whether there is anything to do, so a second run takes no time. No service
 # is left behind: Debian's packages would start a PostgreSQL and a Prometheus of their own, which
@@ -109,6 +110,35 @@ need_go() {
     apt_install golang-go
 }
 
+# The status page is looked at in a real browser. Debian's npm alone would bring some hundred packages,
+# so without one the package is taken from the registry as it is: it has no dependencies.
+playwright=1.65.1
+node_modules=$target/node/node_modules
+
+need_browser() {
+    if ! command -v chromium >/dev/null; then
+        refresh_packages Chromium
+        apt_install chromium
+    fi
+    if ! command -v node >/dev/null; then
+        refresh_packages Node.js
+        apt_install nodejs
+    fi
+    if grep -q "\"version\": \"$playwright\"" "$node_modules/playwright-core/package.json" 2>/dev/null; then
+        return 0
+    fi
+    say "installing playwright-core $playwright into $node_modules"
+    rm -rf "$node_modules"
+    mkdir -p "$node_modules"
+    if command -v npm >/dev/null; then
+        npm install --silent --no-audit --no-fund --no-save --prefix "$target/node" "playwright-core@$playwright"
+    else
+        curl -sSf "https://registry.npmjs.org/playwright-core/-/playwright-core-$playwright.tgz" |
+            tar -xzf - -C "$node_modules"
+        mv "$node_modules/package" "$node_modules/playwright-core"
+    fi
+}
+
 # The packages of the examples, and what tests the API as it is described.
 need_python() {
     wanted=$(cat examples/requirements.txt tests/requirements.txt)
@@ -139,6 +169,7 @@ test)
     need_python
     need_curl
     need_go
+    need_browser
     ;;
 *)
     fail "usage: scripts/setup.sh run|test"

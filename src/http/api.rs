@@ -15,7 +15,7 @@ use super::openapi::Documents;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
 use super::routes::{self, Handler};
-use super::{partitions, reading, report, runtime, scrape, service};
+use super::{partitions, reading, report, runtime, scrape, service, status};
 use crate::clock::Clock;
 use crate::exposition::Page;
 use crate::ingest::Ingest;
@@ -144,6 +144,7 @@ impl Api {
             Handler::Ready => service::ready(self),
             Handler::Instruments => service::metrics(self),
             Handler::OpenApi => self.documents().json.reply(&request),
+            Handler::Status => status::page(request.headers()),
             Handler::Docs => self.documents().page.reply(&request),
         }
     }

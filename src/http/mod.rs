@@ -23,6 +23,7 @@ mod runtime;
 mod scrape;
 mod server;
 mod service;
+mod status;
 
 pub use api::{Api, ApiParts, ApiSettings};
 pub use connection::ConnectionTimes;

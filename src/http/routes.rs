@@ -52,6 +52,7 @@ pub(super) enum Handler {
     Instruments,
     OpenApi,
     Docs,
+    Status,
 }
 
 use Handler as H;
@@ -124,6 +125,7 @@ pub(super) static RESOURCES: &[Resource] = &[
     at("/metrics", Route::Service, &[on(Get, H::Instruments, &described::INSTRUMENTS)]),
     at("/api/openapi.json", Route::Service, &[on(Get, H::OpenApi, &described::OPENAPI)]),
     at("/docs", Route::Service, &[on(Get, H::Docs, &described::DOCS)]),
+    at("/", Route::Service, &[on(Get, H::Status, &described::STATUS)]),
 ];
 
 const fn at(path: &'static str, route: Route, operations: &'static [Operation]) -> Resource {
@@ -185,7 +187,7 @@ mod tests {
         for resource in RESOURCES {
             assert_eq!(find(resource.path).unwrap().path, resource.path);
         }
-        for unknown in ["", "/", "/api/metrics/report/", "/API/metrics/report", "/api/metrics"] {
+        for unknown in ["", "//", "/api/metrics/report/", "/API/metrics/report", "/api/metrics"] {
             assert!(find(unknown).is_none(), "{unknown}");
         }
     }

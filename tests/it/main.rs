@@ -44,6 +44,7 @@ mod runtime;
 mod self_report;
 mod slow_clients;
 mod start;
+mod status_page;
 mod worker_commands;
 
 // The project.

@@ -13,4 +13,4 @@ pub(in crate::http) use components::{
 pub(in crate::http) use partitions::{CLEAN_UP, CREATE, EXTEND_RETENTION, LIST, SET_RETENTION};
 pub(in crate::http) use querying::{PAGE, QUERY};
 pub(in crate::http) use reporting::{REPORT, SELF_REPORT};
-pub(in crate::http) use service::{DOCS, HEALTH, INSTRUMENTS, OPENAPI, READY};
+pub(in crate::http) use service::{DOCS, HEALTH, INSTRUMENTS, OPENAPI, READY, STATUS};

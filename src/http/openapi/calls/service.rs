@@ -97,3 +97,26 @@ pub(in crate::http) static DOCS: Description = Description {
     ],
     errors: &[],
 };
+
+pub(in crate::http) static STATUS: Description = Description {
+    id: "status",
+    section: Section::Service,
+    summary: "What the server does at the moment, as a page",
+    text: "",
+    parameters: &[IF_NONE_MATCH],
+    body: &[],
+    answers: &[
+        Answer {
+            status: 200,
+            text: "The page.",
+            headers: &[TAG, NO_CACHE],
+            media: &[Media {
+                media_type: "text/html; charset=utf-8",
+                schema: || json!({"type": "string"}),
+                example: None,
+            }],
+        },
+        UNCHANGED,
+    ],
+    errors: &[],
+};
