@@ -65,7 +65,11 @@ impl Model {
     fn integer(&self, field: &str) -> Option<Option<i32>> {
         self.optional(field, |value| match value {
             Value::String(digits) => digits.parse().ok(),
-            other => other.as_i64()?.try_into().ok(),
+            other => {
+                let number = other.as_f64()?;
+                let fits = f64::from(i32::MIN)..=f64::from(i32::MAX);
+                (number.fract() == 0.0 && fits.contains(&number)).then_some(number as i32)
+            }
         })
     }
 
