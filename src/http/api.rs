@@ -131,14 +131,7 @@ impl Api {
         match handler {
             Handler::Report => report::report(self, request).await,
             Handler::SelfReport => report::self_report(self, &request).await,
-            Handler::Query => reading::query(self, &request).await,
             Handler::Page => scrape::prometheus(self, &request).await,
-            Handler::Components => runtime::components(self).await,
-            Handler::Pools => runtime::pools(self, &request).await,
-            Handler::Registry(call) => runtime::call(self, call, request).await,
-            Handler::Partitions => partitions::list(self).await,
-            Handler::CreatePartitions => partitions::create(self, &request).await,
-            Handler::CleanUp => partitions::cleanup(self).await,
             Handler::NotImplemented => partitions::not_implemented(),
             Handler::Health => service::health(),
             Handler::Ready => service::ready(self),
@@ -146,6 +139,15 @@ impl Api {
             Handler::OpenApi => self.documents().json.reply(&request),
             Handler::Status => status::page(request.headers()),
             Handler::Docs => self.documents().page.reply(&request),
+            // Each connection has room for the largest future, thousands of them all the time. What
+            // is asked for seldom and speaks with PostgreSQL has its room when it is asked for.
+            Handler::Query => Box::pin(reading::query(self, &request)).await,
+            Handler::Components => Box::pin(runtime::components(self)).await,
+            Handler::Pools => Box::pin(runtime::pools(self, &request)).await,
+            Handler::Registry(call) => Box::pin(runtime::call(self, call, request)).await,
+            Handler::Partitions => Box::pin(partitions::list(self)).await,
+            Handler::CreatePartitions => Box::pin(partitions::create(self, &request)).await,
+            Handler::CleanUp => Box::pin(partitions::cleanup(self)).await,
         }
     }
 

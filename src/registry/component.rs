@@ -68,7 +68,7 @@ pub enum Interned {
     /// A known series: its entry and placement.
     Known(usize, Placement),
     /// A known series under a new type, help text or unit: log its definition again, then call
-    /// [`ComponentState::change_metadata`].
+    /// [`super::Registry::change_metadata`].
     Redefined(usize, Placement),
     /// A series that got its place just now: log its definition before its first sample.
     New(usize, Placement),
