@@ -58,7 +58,9 @@ fn days_ahead(query: &str) -> Result<u32, &'static str> {
         }
         let number = match parameters::text(value)?.as_str() {
             "" => DAYS_AHEAD,
-            text => text.parse().unwrap_or(u32::MAX),
+            text => parameters::integer(text)
+                .and_then(|days| u32::try_from(days).ok())
+                .unwrap_or(u32::MAX),
         };
         if number > DAYS_AHEAD_MAX || days.replace(number).is_some() {
             return Err("days_ahead is a whole number from 0 to 366, given once");
@@ -132,6 +134,7 @@ mod tests {
             ("days_ahead=0", 0),
             ("days_ahead=366", 366),
             ("days_ahead=1%30", 10),
+            ("days_ahead=9.0", 9),
         ] {
             assert_eq!(days_ahead(query), Ok(expected), "{query}");
         }

@@ -88,8 +88,10 @@ fn chosen(query: &str) -> Result<Chosen, &'static str> {
         let before = match name {
             "component_name" => std::mem::replace(&mut chosen.component_name, value).is_some(),
             "runtime_id" => {
-                let id = value.map(|value| value.parse()).transpose();
-                let id = id.map_err(|_| "runtime_id is no integer; send one")?;
+                let integer = |value: String| {
+                    parameters::integer(&value).ok_or("runtime_id is no integer; send one")
+                };
+                let id = value.map(integer).transpose()?;
                 std::mem::replace(&mut chosen.runtime_id, id.map(RuntimeId::from_raw)).is_some()
             }
             _ => return Err("the page takes the parameters component_name and runtime_id only"),
@@ -131,6 +133,7 @@ mod tests {
         check("component_name=&runtime_id=", None, None);
         check("component_name=a%20b", Some("a b"), None);
         check("runtime_id=-7&component_name=c", Some("c"), Some(-7));
+        check("runtime_id=-7.0", None, Some(-7));
         for wrong in
             ["name=a", "name=", "runtime_id=x", "component_name=%ff", "runtime_id=1&runtime_id=2"]
         {

@@ -37,6 +37,15 @@ pub fn text(encoded: &str) -> Result<String, &'static str> {
     decode(encoded).ok_or("a parameter is not percent-encoded UTF-8; encode it")
 }
 
+/// An integer, also as a language with only one kind of number writes it: `5.0`.
+pub fn integer(text: &str) -> Option<i64> {
+    let whole = text.split_once('.').and_then(|(whole, fraction)| {
+        let nothing = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+        nothing.then_some(whole)
+    });
+    whole.unwrap_or(text).parse().ok()
+}
+
 fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
@@ -54,6 +63,19 @@ mod tests {
         check("a=1&b=2", &[("a", "1"), ("b", "2")]);
         check("&a=1&&", &[("a", "1")]);
         check("a&b=&c=d=e", &[("a", ""), ("b", ""), ("c", "d=e")]);
+    }
+
+    #[test]
+    fn integers_have_no_fraction_but_zeros() {
+        let check = |text: &str, expected: Option<i64>| {
+            assert_eq!(integer(text), expected, "{text}");
+        };
+        check("7", Some(7));
+        check("-2248.0", Some(-2248));
+        check("9007199254740993.00", Some(9_007_199_254_740_993));
+        for other in ["", ".", ".0", "7.", "7.5", "7.0.0", "7e1", "9223372036854775808", "x"] {
+            check(other, None);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Consistency, LIMIT_MAX, Order};
 use crate::model::{MetricType, RuntimeId, Timestamp};
-use crate::protocol::timestamp;
+use crate::protocol::{parameters, timestamp};
 use crate::query::cursor::Cursor;
 
 /// A name, or names that are alike.
@@ -25,8 +25,9 @@ fn says(error: impl std::fmt::Display) -> String {
 }
 
 pub(super) fn runtime_id_of(text: &str) -> Result<RuntimeId, String> {
-    let id = text.parse().map_err(|_| "is not an integer; GET /api/metrics/components lists them");
-    Ok(RuntimeId::from_raw(id?))
+    let id = parameters::integer(text);
+    let id = id.ok_or("is not an integer; GET /api/metrics/components lists them")?;
+    Ok(RuntimeId::from_raw(id))
 }
 
 /// `*` becomes `%`; what `LIKE` takes for special is escaped.
@@ -104,7 +105,8 @@ pub(super) fn order_of(text: &str) -> Result<Order, String> {
 }
 
 pub(super) fn limit_of(text: &str) -> Result<usize, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    let limit = parameters::integer(text).and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| format!("is not a whole number from 1 to {LIMIT_MAX}"))
 }
 
