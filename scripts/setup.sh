@@ -110,6 +110,13 @@ need_go() {
     apt_install golang-go
 }
 
+# The unit is checked by systemd's own reader; nothing has to run.
+need_systemd() {
+    if command -v systemd-analyze >/dev/null; then return 0; fi
+    refresh_packages systemd
+    apt_install systemd
+}
+
 # The status page is looked at in a real browser. Debian's npm alone would bring some hundred packages,
 # so without one the package is taken from the registry as it is: it has no dependencies.
 playwright=1.65.1
@@ -170,6 +177,7 @@ test)
     need_curl
     need_go
     need_browser
+    need_systemd
     ;;
 *)
     fail "usage: scripts/setup.sh run|test"

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 
+use super::supervisor::Supervisor;
 use super::{AppError, Running};
 use crate::flush::FlushError;
 use crate::log::{AppendError, Log};
@@ -47,13 +48,18 @@ impl Signals {
 
 impl Running {
     /// Runs until a signal, or until the flush or PostgreSQL give up, and drains.
-    pub(super) async fn run(mut self, signals: &mut Signals) -> Result<Drained, AppError> {
+    pub(super) async fn run(
+        mut self,
+        signals: &mut Signals,
+        supervisor: &Supervisor,
+    ) -> Result<Drained, AppError> {
         let failure = tokio::select! {
             () = signals.next() => None,
             ended = &mut self.flush => Some(flush_failure(ended, &self.log)),
             failed = postgres_failure(&mut self.postgres) => Some(failed),
             ended = &mut self.server => Some(AppError::Died(format!("the port closed: {ended:?}"))),
         };
+        supervisor.stopping();
         if let Some(failure) = &failure {
             tracing::error!(error = %failure, "stopping");
         }

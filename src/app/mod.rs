@@ -17,15 +17,18 @@ pub mod partitions;
 pub mod push;
 pub mod quarantine;
 mod start;
+mod supervisor;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use command::Outcome;
 pub use drain::Drained;
 use drain::Signals;
 pub use logging::init_logging;
 use start::Running;
+use supervisor::Supervisor;
 
 use crate::config::Settings;
 use crate::flush::FlushError;
@@ -39,13 +42,17 @@ use crate::postgres::schema::SchemaError;
 /// Runs the server until SIGTERM or SIGINT. Says on standard error when it is ready.
 pub async fn serve(settings: &Settings) -> Result<Drained, AppError> {
     let mut signals = Signals::new().map_err(AppError::Signals)?;
-    let running = tokio::select! {
+    let supervisor = Arc::new(Supervisor::from_environment());
+    let mut running = tokio::select! {
         started = Running::start(settings) => started?,
         () = signals.next() => return Err(AppError::Interrupted),
     };
     // A closed standard error must not end a server that works.
     drop(writeln!(io::stderr(), "{}", running.ready_line()));
-    running.run(&mut signals).await
+    let progress = Arc::clone(&running.progress);
+    running.jobs.push(tokio::spawn(Arc::clone(&supervisor).watch(progress)));
+    supervisor.ready();
+    running.run(&mut signals, &supervisor).await
 }
 
 /// Why the server did not start, or stopped by itself.

@@ -28,7 +28,9 @@ mod durability;
 mod external;
 mod fleet;
 mod histories;
+mod kubernetes;
 mod log_commands;
+mod monitoring;
 mod openapi;
 mod pages;
 mod partitions;
@@ -45,6 +47,7 @@ mod self_report;
 mod slow_clients;
 mod start;
 mod status_page;
+mod systemd;
 mod worker_commands;
 
 // The project.
