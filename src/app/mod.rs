@@ -5,6 +5,7 @@
 //! progress, sync the log, flush, stop the jobs, stop PostgreSQL; past the deadline, or at a
 //! second signal, say what was left in the log and go.
 
+mod access;
 pub mod agent;
 mod command;
 mod database;
@@ -16,15 +17,19 @@ mod own_row;
 pub mod partitions;
 pub mod push;
 pub mod quarantine;
+mod reload;
 mod start;
+pub mod token;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+pub use access::TokenFileFailed;
 pub use command::Outcome;
 pub use drain::Drained;
 use drain::Signals;
 pub use logging::init_logging;
+use reload::HangUps;
 use start::Running;
 
 use crate::config::Settings;
@@ -39,8 +44,9 @@ use crate::postgres::schema::SchemaError;
 /// Runs the server until SIGTERM or SIGINT. Says on standard error when it is ready.
 pub async fn serve(settings: &Settings) -> Result<Drained, AppError> {
     let mut signals = Signals::new().map_err(AppError::Signals)?;
+    let hang_ups = HangUps::new().map_err(AppError::Signals)?;
     let running = tokio::select! {
-        started = Running::start(settings) => started?,
+        started = Running::start(settings, hang_ups) => started?,
         () = signals.next() => return Err(AppError::Interrupted),
     };
     // A closed standard error must not end a server that works.
@@ -59,6 +65,9 @@ pub enum AppError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileFailed),
     /// The port is taken.
     #[error(transparent)]
     Bind(#[from] BindError),

@@ -8,7 +8,9 @@ use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
 use super::database::StartedDatabase;
-use super::{AppError, open_files, own_row};
+use super::reload::{HangUps, Reload};
+use super::{AppError, access, open_files, own_row};
+use crate::access::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
@@ -73,8 +75,9 @@ struct Memory {
 
 impl Running {
     /// Starts the server.
-    pub(super) async fn start(settings: &Settings) -> Result<Self, AppError> {
+    pub(super) async fn start(settings: &Settings, hang_ups: HangUps) -> Result<Self, AppError> {
         let began = Instant::now();
+        let gate = Arc::new(access::gate(settings)?);
         let telemetry = Arc::new(Telemetry::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let server = Server::bind(ServerSettings {
@@ -165,10 +168,12 @@ impl Running {
         };
         let partitions = PartitionUpkeep { maintenance: Arc::clone(&memory.partitions) };
         let runtime = tokio::spawn(runtime.run(stopped.clone()));
+        let reload = Reload { hang_ups, settings: settings.clone(), gate: Arc::clone(&gate) };
         let (api, self_report, self_report_requests) =
-            build_api(settings, &database, loader, memory, &log, clock, telemetry);
+            build_api(settings, gate, &database, loader, memory, &log, clock, telemetry);
         let jobs = vec![
             tokio::spawn(load.run()),
+            tokio::spawn(reload.run(stopped.clone())),
             tokio::spawn(partitions.run(stopped.clone())),
             tokio::spawn(upkeep.run(stopped.clone())),
             tokio::spawn(self_report.run(self_report_requests, stopped.clone())),
@@ -273,8 +278,10 @@ fn spawn_flush(
     tokio::spawn(flusher.follow(log.readers(), batches, node))
 }
 
+#[expect(clippy::too_many_arguments, reason = "it is what an API consists of")]
 fn build_api(
     settings: &Settings,
+    gate: Arc<Gate>,
     database: &StartedDatabase,
     loader: ComponentLoader,
     memory: Memory,
@@ -323,6 +330,7 @@ fn build_api(
     let (self_reporter, self_report_requests) = SelfReporter::new();
     let pool = connect::query_pool(&database.options, QUERY_CONNECTIONS, settings.query_timeout);
     let parts = ApiParts {
+        gate,
         ingest,
         self_reporter,
         page: Arc::new(page),

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::api::Api;
 use super::head_timer::HeadTimer;
 use super::impatience::{Impatient, Limits, Turns};
+use crate::access::Remembered;
 use crate::shutdown::Stop;
 
 /// Headers of one request.
@@ -48,9 +49,10 @@ pub(super) async fn serve(
     let turns = Turns::default();
     let limits = Limits { head: times.head, answer: times.answer };
     let stream = Impatient::new(stream, limits, turns.clone());
+    let remembered = Remembered::default();
     let handle = service_fn(|request| async {
         turns.next();
-        let reply = api.handle(request).await;
+        let reply = api.handle(request, &remembered).await;
         turns.next();
         Ok::<_, Infallible>(reply)
     });

@@ -5,6 +5,7 @@
 //! names its content type and every error what to do. Refuses to know how reports are stored
 //! and queries answered: handlers decode what is HTTP, hand on, and render.
 
+mod admission;
 mod api;
 mod body;
 mod connection;

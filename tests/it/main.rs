@@ -18,6 +18,7 @@ mod sql;
 mod stream;
 
 // The server.
+mod access;
 mod bodies;
 mod clients;
 mod commands;
