@@ -19,6 +19,7 @@ pub mod push;
 pub mod quarantine;
 mod reload;
 mod start;
+mod tls;
 pub mod token;
 
 use std::io::{self, Write};
@@ -31,6 +32,7 @@ use drain::Signals;
 pub use logging::init_logging;
 use reload::HangUps;
 use start::Running;
+pub use tls::TlsFailed;
 
 use crate::config::Settings;
 use crate::flush::FlushError;
@@ -68,6 +70,9 @@ pub enum AppError {
     /// The file of tokens cannot be used.
     #[error(transparent)]
     Tokens(#[from] TokenFileFailed),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsFailed),
     /// The port is taken.
     #[error(transparent)]
     Bind(#[from] BindError),

@@ -143,6 +143,14 @@ settings! {
         /// Listen on any address without tokens. Everybody who reaches it may report, read and drop
         /// partitions.
         allow_anonymous: bool = "allow-anonymous", "false", SWITCH;
+        /// The server's certificate in PEM, with those behind it that lead to a root. `off` is plain
+        /// HTTP. Read again at SIGHUP, as the two below.
+        tls_cert: Option<PathBuf> = "tls-cert", "off", FILE_OR_OFF;
+        /// Its private key in PEM.
+        tls_key: Option<PathBuf> = "tls-key", "off", FILE_OR_OFF;
+        /// Authorities in PEM. Each client, also one that only asks for `/health`, then needs a
+        /// certificate that one of them has signed. `off` is none.
+        tls_client_ca: Option<PathBuf> = "tls-client-ca", "off", FILE_OR_OFF;
     }
     "PostgreSQL" {
         /// The database that the server writes to. `embedded` is a private PostgreSQL under the

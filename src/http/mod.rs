@@ -24,7 +24,9 @@ mod runtime;
 mod scrape;
 mod server;
 mod service;
+mod tls;
 
 pub use api::{Api, ApiParts, ApiSettings};
 pub use connection::ConnectionTimes;
 pub use server::{BindError, Server, ServerSettings};
+pub use tls::{Tls, TlsError, TlsTexts};

@@ -45,6 +45,7 @@ mod runtime;
 mod self_report;
 mod slow_clients;
 mod start;
+mod tls;
 mod worker_commands;
 
 // The project.
