@@ -84,6 +84,27 @@ fn tokens_open_what_their_scopes_name() {
     let listed = get(&client, &reader, "/api/metrics/components").text();
     assert!(listed.contains("worker-1") && !listed.contains("intruder"), "{listed}");
 
+    // The worker's side sends its token, from the environment or a file, and shows it to nobody.
+    let push = |variable: &str, value: &str| {
+        let mut push = command();
+        push.args(["push", "--component", "worker-2", "--component-type", "worker_pool", "a=1"]);
+        push.args(["--retry-for", "1ms", "--server-url", &format!("http://{}", server.address())]);
+        run(push.env(variable, value))
+    };
+    let pushed = push("NOETL_TOKEN", &worker);
+    assert_eq!(pushed.status, Some(0), "{}", pushed.stderr);
+    let secret = directory.path().join("secret");
+    fs::write(&secret, format!("{worker}\n")).unwrap();
+    let pushed = push("NOETL_WORKER_TOKEN_FILE", secret.to_str().unwrap());
+    assert_eq!(pushed.status, Some(0), "{}", pushed.stderr);
+    let wrong = format!("{worker} x");
+    for (token, status) in [(&reader, Some(1)), (&wrong, Some(2))] {
+        let refused = push("NOETL_TOKEN", token);
+        assert_eq!(refused.status, status, "{}", refused.stderr);
+        let said = refused.stdout + &refused.stderr;
+        assert!(said.contains("token") && !said.contains(&token[6..20]), "{said}");
+    }
+
     // Who sends much sees the answer as well.
     let large = format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20));
     let refused = client.post(&[], large.as_bytes());
