@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt;
+use noetl_metrics::access::Caller;
 use noetl_metrics::clock::{Clock, SystemClock};
 use noetl_metrics::ingest::{Ingest, IngestError, IngestParts, IngestSettings};
 use noetl_metrics::log::{AppendError, Log, LogSettings};
@@ -62,7 +63,9 @@ impl Bench {
 
     /// Up to the log, and not until the sync.
     fn take(&self, document: &str) {
-        while let Some(Err(error)) = self.ingest.report(document.as_bytes(), None).now_or_never() {
+        while let Some(Err(error)) =
+            self.ingest.report(document.as_bytes(), None, Caller::trusted()).now_or_never()
+        {
             let IngestError::Log(AppendError::StagingFull) = error else { panic!("{error}") };
             self.log.progress().set_flushed(self.log.progress().synced());
             std::thread::yield_now();
@@ -78,8 +81,9 @@ fn reports(criterion: &mut Criterion) {
         // Registered by the first report, learned by the second.
         for _ in 0..3 * WORKERS {
             let document = bench.next(metrics);
-            runtime
-                .block_on(async { bench.ingest.report(document.as_bytes(), None).await.unwrap() });
+            runtime.block_on(async {
+                bench.ingest.report(document.as_bytes(), None, Caller::trusted()).await.unwrap()
+            });
             bench.log.progress().set_flushed(bench.log.progress().synced());
         }
         let mut group = criterion.benchmark_group("ingest");

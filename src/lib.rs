@@ -8,6 +8,7 @@ pub mod model;
 pub mod shutdown;
 pub mod telemetry;
 
+pub mod access;
 pub mod log;
 pub mod postgres;
 pub mod protocol;

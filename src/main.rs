@@ -62,6 +62,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Worker(WorkerCommand::Agent(settings, agent)) => {
             Ok(wait(app::agent::run(*settings, agent))??.into())
         }
+        Command::Token { file, action } => {
+            Ok(app::token::run(&file, action, &mut io::stdout())?.into())
+        }
         Command::Log { config, action } => {
             let mut out = io::stdout();
             Ok(wait(log::run(config.settings(), action, &mut out))??.into())

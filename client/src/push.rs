@@ -56,7 +56,8 @@ pub async fn push(
     let seed = getrandom::u64().map_err(PushError::Random)?;
     let mut backoff = Backoff::new(settings.backoff_max, seed);
     let timeout = settings.request_timeout.min(within.max(Duration::from_secs(1)));
-    let mut transport = Transport::new(settings.server_url.clone(), timeout);
+    let mut transport =
+        Transport::new(settings.server_url.clone(), timeout).with_token(settings.token.clone());
     let mut pushed = Pushed::default();
     for document in snapshot.finish() {
         let report = packer.pack(document);

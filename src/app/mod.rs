@@ -5,6 +5,7 @@
 //! progress, sync the log, flush, stop the jobs, stop PostgreSQL; past the deadline, or at a
 //! second signal, say what was left in the log and go.
 
+mod access;
 pub mod agent;
 mod command;
 mod database;
@@ -16,19 +17,25 @@ mod own_row;
 pub mod partitions;
 pub mod push;
 pub mod quarantine;
+mod reload;
 mod start;
 mod supervisor;
+mod tls;
+pub mod token;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use access::TokenFileFailed;
 pub use command::Outcome;
 pub use drain::Drained;
 use drain::Signals;
 pub use logging::init_logging;
+use reload::HangUps;
 use start::Running;
 use supervisor::Supervisor;
+pub use tls::TlsFailed;
 
 use crate::config::Settings;
 use crate::flush::FlushError;
@@ -43,8 +50,9 @@ use crate::postgres::schema::SchemaError;
 pub async fn serve(settings: &Settings) -> Result<Drained, AppError> {
     let mut signals = Signals::new().map_err(AppError::Signals)?;
     let supervisor = Arc::new(Supervisor::from_environment());
+    let hang_ups = HangUps::new().map_err(AppError::Signals)?;
     let mut running = tokio::select! {
-        started = Running::start(settings) => started?,
+        started = Running::start(settings, hang_ups) => started?,
         () = signals.next() => return Err(AppError::Interrupted),
     };
     // A closed standard error must not end a server that works.
@@ -66,6 +74,12 @@ pub enum AppError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileFailed),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsFailed),
     /// The port is taken.
     #[error(transparent)]
     Bind(#[from] BindError),

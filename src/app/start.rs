@@ -8,7 +8,9 @@ use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
 use super::database::StartedDatabase;
-use super::{AppError, open_files, own_row};
+use super::reload::{HangUps, Reload};
+use super::{AppError, access, open_files, own_row, tls};
+use crate::access::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
@@ -57,7 +59,8 @@ pub(super) struct Running {
     /// Tells the embedded PostgreSQL to stop, last of all.
     pub(super) stop_postgres: Switch,
     pub(super) postgres: Option<JoinHandle<Result<(), EmbeddedError>>>,
-    address: std::net::SocketAddr,
+    /// How requests reach it.
+    url: String,
     psql: String,
 }
 
@@ -73,8 +76,10 @@ struct Memory {
 
 impl Running {
     /// Starts the server.
-    pub(super) async fn start(settings: &Settings) -> Result<Self, AppError> {
+    pub(super) async fn start(settings: &Settings, hang_ups: HangUps) -> Result<Self, AppError> {
         let began = Instant::now();
+        let gate = Arc::new(access::gate(settings)?);
+        let tls = tls::start(settings)?.map(Arc::new);
         let telemetry = Arc::new(Telemetry::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let server = Server::bind(ServerSettings {
@@ -85,6 +90,7 @@ impl Running {
                 head: settings.head_timeout,
                 answer: settings.answer_timeout,
             },
+            tls: tls.clone(),
         })?;
         let data_dir = |source| AppError::DataDir { path: settings.data_dir.clone(), source };
         let disk: Arc<dyn Disk> =
@@ -165,15 +171,19 @@ impl Running {
         };
         let partitions = PartitionUpkeep { maintenance: Arc::clone(&memory.partitions) };
         let runtime = tokio::spawn(runtime.run(stopped.clone()));
+        let address = server.address();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{address}");
+        let reload = Reload { hang_ups, settings: settings.clone(), gate: Arc::clone(&gate), tls };
         let (api, self_report, self_report_requests) =
-            build_api(settings, &database, loader, memory, &log, clock, telemetry);
+            build_api(settings, gate, &database, loader, memory, &log, clock, telemetry);
         let jobs = vec![
             tokio::spawn(load.run()),
+            tokio::spawn(reload.run(stopped.clone())),
             tokio::spawn(partitions.run(stopped.clone())),
             tokio::spawn(upkeep.run(stopped.clone())),
             tokio::spawn(self_report.run(self_report_requests, stopped.clone())),
         ];
-        let address = server.address();
         let server = tokio::spawn(server.run(Arc::clone(&api), stopped, settings.drain_timeout));
         let postgres = database.embedded.map(|embedded| {
             tokio::spawn(embedded.supervise(async move { postgres_stopped.requested().await }))
@@ -191,14 +201,14 @@ impl Running {
             jobs,
             stop_postgres,
             postgres,
-            address,
+            url,
             psql: database.psql,
         })
     }
 
     /// One line for the person who started the server.
     pub(super) fn ready_line(&self) -> String {
-        format!("noetl-metrics is ready on http://{}; database: {}", self.address, self.psql)
+        format!("noetl-metrics is ready on {}; database: {}", self.url, self.psql)
     }
 }
 
@@ -273,8 +283,10 @@ fn spawn_flush(
     tokio::spawn(flusher.follow(log.readers(), batches, node))
 }
 
+#[expect(clippy::too_many_arguments, reason = "it is what an API consists of")]
 fn build_api(
     settings: &Settings,
+    gate: Arc<Gate>,
     database: &StartedDatabase,
     loader: ComponentLoader,
     memory: Memory,
@@ -323,6 +335,7 @@ fn build_api(
     let (self_reporter, self_report_requests) = SelfReporter::new();
     let pool = connect::query_pool(&database.options, QUERY_CONNECTIONS, settings.query_timeout);
     let parts = ApiParts {
+        gate,
         ingest,
         self_reporter,
         page: Arc::new(page),

@@ -11,6 +11,7 @@ use super::log_action::{self, LogAction};
 use super::partitions_action::{self, PartitionsAction};
 use super::resolve::{Config, Resolution};
 use super::settings::{SETTINGS, Setting};
+use super::token_action::{self, TokenAction};
 use super::types::Database;
 use super::worker_commands::{self, WorkerCommand};
 use crate::model::PartitionInterval;
@@ -46,6 +47,13 @@ pub enum Command {
         config: Box<Config>,
         /// What to do.
         action: LogAction,
+    },
+    /// Look after the tokens.
+    Token {
+        /// Their file.
+        file: PathBuf,
+        /// What to do.
+        action: TokenAction,
     },
     /// Look after the partitions.
     Partitions(Box<Config>, PartitionsAction),
@@ -153,6 +161,14 @@ impl Cli {
             return Ok(Command::Log { config: Box::new(config), action });
         }
         match name {
+            _ if top == Some("token") => {
+                let file = token_action::file(config.settings().token_file.as_ref());
+                let action = TokenAction::read(name, matches);
+                match (file, action) {
+                    (Ok(file), Ok(action)) => Ok(Command::Token { file, action }),
+                    (Err(problem), _) | (_, Err(problem)) => Err(CliExit::Usage(problem)),
+                }
+            }
             _ if top == Some("partitions") => {
                 let action = PartitionsAction::read(name, matches);
                 Ok(Command::Partitions(Box::new(config), action))
@@ -233,6 +249,7 @@ fn command_line() -> clap::Command {
         .subcommand(quarantine())
         .subcommand(log_action::command())
         .subcommand(partitions_action::command())
+        .subcommand(token_action::command())
         .subcommand(worker_commands::agent_command())
         .subcommand(worker_commands::push_command())
 }

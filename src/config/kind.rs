@@ -87,6 +87,13 @@ pub(super) const DIRECTORY_OR_AUTO: Kind<Option<PathBuf>> =
         path => (DIRECTORY.parse)(path).map(Some),
     });
 
+/// A file, or `off` for none.
+pub(super) const FILE_OR_OFF: Kind<Option<PathBuf>> =
+    Kind::new("FILE", "a file; write its path, or off", |text| match text {
+        "off" => Some(None),
+        path => (DIRECTORY.parse)(path).map(Some),
+    });
+
 /// A database to write to.
 pub(super) const DATABASE: Kind<Database> = Kind::new(
     "URL",

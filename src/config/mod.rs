@@ -16,6 +16,7 @@ mod partitions_action;
 mod relations;
 mod resolve;
 mod settings;
+mod token_action;
 mod types;
 mod worker_commands;
 
@@ -25,5 +26,6 @@ pub use log_action::{Consent, LogAction};
 pub use partitions_action::PartitionsAction;
 pub use resolve::Config;
 pub use settings::{SETTINGS, Setting, Settings};
+pub use token_action::TokenAction;
 pub use types::{Database, DatabaseUrl, LogFormat};
 pub use worker_commands::{PushRequest, WorkerCommand};

@@ -16,6 +16,31 @@ pub(super) struct Relation {
 /// Every relation that is checked.
 pub(super) const RELATIONS: &[Relation] = &[
     Relation {
+        keys: &["listen", "token-file", "allow-anonymous"],
+        rule: "a server that others reach needs tokens: name their file with --token-file (make one \
+               with `noetl-metrics token create`), listen on 127.0.0.1, or let everybody in with \
+               --allow-anonymous",
+        holds: |settings| {
+            let guarded = settings.token_file.is_some() || settings.allow_anonymous;
+            guarded || settings.listen.ip().is_loopback()
+        },
+    },
+    Relation {
+        keys: &["token-file", "allow-anonymous"],
+        rule: "tokens mean nothing where everybody is let in; take one of both away",
+        holds: |settings| settings.token_file.is_none() || !settings.allow_anonymous,
+    },
+    Relation {
+        keys: &["tls-cert", "tls-key"],
+        rule: "TLS needs a certificate and its private key; name both or neither",
+        holds: |settings| settings.tls_cert.is_some() == settings.tls_key.is_some(),
+    },
+    Relation {
+        keys: &["tls-client-ca", "tls-cert"],
+        rule: "certificates of clients are asked for in TLS only; name tls-cert and tls-key as well",
+        holds: |settings| settings.tls_client_ca.is_none() || settings.tls_cert.is_some(),
+    },
+    Relation {
         keys: &["log-segment-bytes"],
         rule: "a segment must be a multiple of 4KiB, because disks sync whole pages",
         holds: |settings| settings.log_segment_bytes.is_multiple_of(4096),
@@ -109,6 +134,15 @@ mod tests {
         let check = |given: &[(&str, &'static str)], want: &[&str]| {
             assert_eq!(broken(given), want, "{given:?}");
         };
+        check(&[("listen", "[::1]:80")], &[]);
+        check(&[("listen", "0.0.0.0:80")], &["listen"]);
+        check(&[("listen", "0.0.0.0:80"), ("token-file", "tokens")], &[]);
+        check(&[("listen", "[::]:80"), ("allow-anonymous", "true")], &[]);
+        check(&[("token-file", "tokens"), ("allow-anonymous", "true")], &["token-file"]);
+        check(&[("tls-cert", "c"), ("tls-key", "k"), ("tls-client-ca", "a")], &[]);
+        check(&[("tls-cert", "c")], &["tls-cert"]);
+        check(&[("tls-key", "k")], &["tls-cert"]);
+        check(&[("tls-client-ca", "a")], &["tls-client-ca"]);
         check(&[("log-segment-bytes", "2GiB")], &[]);
         check(&[("log-segment-bytes", "2049MiB")], &["log-segment-bytes"]);
         check(&[("log-segment-bytes", "128MB")], &[]);

@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::kind::{
-    ADDRESS, DATABASE, DIRECTORY, DIRECTORY_OR_AUTO, DURATION, INTERVAL, Kind, LOG_FORMAT,
-    LOG_LEVEL, NAME_OR_AUTO, RETENTION, SWITCH, THREADS_OR_AUTO, TIME_ZONE, URL, bytes, count,
+    ADDRESS, DATABASE, DIRECTORY, DIRECTORY_OR_AUTO, DURATION, FILE_OR_OFF, INTERVAL, Kind,
+    LOG_FORMAT, LOG_LEVEL, NAME_OR_AUTO, RETENTION, SWITCH, THREADS_OR_AUTO, TIME_ZONE, URL, bytes,
+    count,
 };
 use super::types::{Database, LogFormat};
 use crate::model::{Limits, PartitionInterval};
@@ -108,7 +109,8 @@ macro_rules! settings {
 
 settings! {
     "Server" {
-        /// The address and port on which requests are taken.
+        /// The address and port on which requests are taken. Any but a loopback address needs
+        /// `token-file` or `allow-anonymous`.
         listen: SocketAddr = "listen", "127.0.0.1:8082", ADDRESS;
         /// The directory of the write-ahead log and of the embedded PostgreSQL. One server at a
         /// time may use it.
@@ -132,6 +134,23 @@ settings! {
         /// What is logged: a level, or directives for single modules such as
         /// `warn,noetl_metrics::log=debug`.
         log_level: String = "log-level", "info", LOG_LEVEL;
+    }
+    "Access" {
+        /// The file of tokens, without one of which nothing is taken or told; made by
+        /// `noetl-metrics token create` and read again at SIGHUP. `off` is none: then everybody who
+        /// reaches the server may do everything.
+        token_file: Option<PathBuf> = "token-file", "off", FILE_OR_OFF;
+        /// Listen on any address without tokens. Everybody who reaches it may report, read and drop
+        /// partitions.
+        allow_anonymous: bool = "allow-anonymous", "false", SWITCH;
+        /// The server's certificate in PEM, with those behind it that lead to a root. `off` is plain
+        /// HTTP. Read again at SIGHUP, as the two below.
+        tls_cert: Option<PathBuf> = "tls-cert", "off", FILE_OR_OFF;
+        /// Its private key in PEM.
+        tls_key: Option<PathBuf> = "tls-key", "off", FILE_OR_OFF;
+        /// Authorities in PEM. Each client, also one that only asks for `/health`, then needs a
+        /// certificate that one of them has signed. `off` is none.
+        tls_client_ca: Option<PathBuf> = "tls-client-ca", "off", FILE_OR_OFF;
     }
     "PostgreSQL" {
         /// The database that the server writes to. `embedded` is a private PostgreSQL under the

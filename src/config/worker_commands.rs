@@ -37,8 +37,13 @@ pub enum WorkerCommand {
 }
 
 /// The variables of `push`.
-const PUSH_KEYS: [&str; 4] =
-    ["server-url", "worker-pool-name", "worker-request-timeout", "worker-compress-above"];
+const PUSH_KEYS: [&str; 5] = [
+    "server-url",
+    "worker-token-file",
+    "worker-pool-name",
+    "worker-request-timeout",
+    "worker-compress-above",
+];
 
 /// The command of the name, if it is one of these.
 ///
@@ -179,13 +184,13 @@ pub(super) fn push_command() -> clap::Command {
 
 /// Stands below the flags of the agent.
 const AGENT: &str = "\
-Each flag may stand in its variable instead. DURATION is like 250ms, 15s, 5m, 1h or 7d, and a bare \
+Each flag may stand in its variable instead. NOETL_TOKEN may hold the token that the server wants. DURATION is like 250ms, 15s, 5m, 1h or 7d, and a bare \
 number means seconds; BYTES is like 64KiB or 16MiB. SIGTERM and SIGINT have it send a last report and \
 take its leave. docs/workers.md says what is reported, and what to do where nothing arrives.";
 
 /// Stands below the flags of `push`.
 const PUSH: &str = "\
-Status 0 says that all of it is on the server's disk. Status 1: it is not, or not known to be; nothing \
+NOETL_TOKEN may hold the token that the server wants. Status 0 says that all of it is on the server's disk. Status 1: it is not, or not known to be; nothing \
 is doubled by pushing again with a later value. Status 2: the command line is wrong, and nothing was sent.";
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ use hyper::{Request, StatusCode};
 use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 
+use super::admission;
 use super::body::BodyBudget;
 use super::openapi::Documents;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
 use super::routes::{self, Handler};
 use super::{partitions, reading, report, runtime, scrape, service, status};
+use crate::access::{Caller, Gate, Remembered};
 use crate::clock::Clock;
 use crate::exposition::Page;
 use crate::ingest::Ingest;
@@ -43,6 +45,8 @@ pub struct ApiSettings {
 
 /// What the handlers hand on to.
 pub struct ApiParts {
+    /// Lets requests in.
+    pub gate: Arc<Gate>,
     /// Takes reports.
     pub ingest: Arc<Ingest>,
     /// Reports about the server.
@@ -105,10 +109,14 @@ impl Api {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Answers one request and counts it.
-    pub(super) async fn handle(&self, request: Request<Incoming>) -> Reply {
+    /// Answers one request and counts it. `connection` knows what its last one came with.
+    pub(super) async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Remembered,
+    ) -> Reply {
         let began = Instant::now();
-        let (route, reply) = self.route(request).await;
+        let (route, reply) = self.route(request, connection).await;
         self.parts.telemetry.http.answered(
             route,
             reply.status().as_u16(),
@@ -117,20 +125,25 @@ impl Api {
         reply
     }
 
-    async fn route(&self, request: Request<Incoming>) -> (Route, Reply) {
+    async fn route(&self, request: Request<Incoming>, connection: &Remembered) -> (Route, Reply) {
         let path = request.uri().path();
         let Some(resource) = routes::find(path) else { return (Route::Other, not_found(path)) };
-        let reply = match resource.handler(request.method()) {
-            Some(handler) => self.answer(handler, request).await,
-            None => wrong_method(&resource.allowed()),
+        let Some(operation) = resource.operation(request.method()) else {
+            return (resource.route, wrong_method(&resource.allowed()));
+        };
+        let admitted =
+            admission::admit(&self.parts.gate, connection, request.headers(), operation.needs);
+        let reply = match admitted {
+            Ok(caller) => self.answer(operation.handler, &caller, request).await,
+            Err(denied) => admission::refuse(denied, request).await,
         };
         (resource.route, reply)
     }
 
-    async fn answer(&self, handler: Handler, request: Request<Incoming>) -> Reply {
+    async fn answer(&self, handler: Handler, caller: &Caller, request: Request<Incoming>) -> Reply {
         match handler {
-            Handler::Report => report::report(self, request).await,
-            Handler::SelfReport => report::self_report(self, &request).await,
+            Handler::Report => report::report(self, caller, request).await,
+            Handler::SelfReport => report::self_report(self, caller, &request).await,
             Handler::Page => scrape::prometheus(self, &request).await,
             Handler::NotImplemented => partitions::not_implemented(),
             Handler::Health => service::health(),
@@ -144,7 +157,7 @@ impl Api {
             Handler::Query => Box::pin(reading::query(self, &request)).await,
             Handler::Components => Box::pin(runtime::components(self)).await,
             Handler::Pools => Box::pin(runtime::pools(self, &request)).await,
-            Handler::Registry(call) => Box::pin(runtime::call(self, call, request)).await,
+            Handler::Registry(call) => Box::pin(runtime::call(self, caller, call, request)).await,
             Handler::Partitions => Box::pin(partitions::list(self)).await,
             Handler::CreatePartitions => Box::pin(partitions::create(self, &request)).await,
             Handler::CleanUp => Box::pin(partitions::cleanup(self)).await,

@@ -8,11 +8,12 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::api::Api;
 use super::head_timer::HeadTimer;
 use super::impatience::{Impatient, Limits, Turns};
+use crate::access::Remembered;
 use crate::shutdown::Stop;
 
 /// Headers of one request.
@@ -36,21 +37,18 @@ pub struct ConnectionTimes {
 /// Serves requests on `stream` until the client leaves, is slower than `times` allow, or
 /// the server stops; then the request in progress is answered first.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     api: Arc<Api>,
     times: ConnectionTimes,
     mut stop: Stop,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
     let turns = Turns::default();
     let limits = Limits { head: times.head, answer: times.answer };
     let stream = Impatient::new(stream, limits, turns.clone());
+    let remembered = Remembered::default();
     let handle = service_fn(|request| async {
         turns.next();
-        let reply = api.handle(request).await;
+        let reply = api.handle(request, &remembered).await;
         turns.next();
         Ok::<_, Infallible>(reply)
     });

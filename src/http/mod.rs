@@ -5,6 +5,7 @@
 //! names its content type and every error what to do. Refuses to know how reports are stored
 //! and queries answered: handlers decode what is HTTP, hand on, and render.
 
+mod admission;
 mod api;
 mod body;
 mod connection;
@@ -24,7 +25,9 @@ mod scrape;
 mod server;
 mod service;
 mod status;
+mod tls;
 
 pub use api::{Api, ApiParts, ApiSettings};
 pub use connection::ConnectionTimes;
 pub use server::{BindError, Server, ServerSettings};
+pub use tls::{Tls, TlsError, TlsTexts};

@@ -8,10 +8,12 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use tokio::task::block_in_place;
 
+use super::admission;
 use super::api::Api;
 use super::body::{self, BodyError};
 use super::reply::{self, Refusal, Reply};
 use super::retry_after::retry_after_s;
+use crate::access::Caller;
 use crate::ingest::IngestError;
 use crate::jobs::{SelfReportError, SelfReported};
 use crate::log::AppendError;
@@ -35,11 +37,11 @@ pub(super) enum Format {
 }
 
 /// Answers one report.
-pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
+pub(super) async fn report(api: &Api, caller: &Caller, request: Request<Incoming>) -> Reply {
     let in_flight = &api.parts.telemetry.http.reports_in_flight;
     in_flight.inc();
     let (head, mut body) = request.into_parts();
-    let answer = take(api, &head.headers, &mut body).await;
+    let answer = take(api, caller, &head.headers, &mut body).await;
     in_flight.dec();
     match answer {
         Ok(answer) => reply::json(answer),
@@ -48,12 +50,14 @@ pub(super) async fn report(api: &Api, request: Request<Incoming>) -> Reply {
 }
 
 /// `POST /api/metrics/self-report`
-pub(super) async fn self_report(api: &Api, request: &Request<Incoming>) -> Reply {
+pub(super) async fn self_report(api: &Api, caller: &Caller, request: &Request<Incoming>) -> Reply {
     let name = match self_report_name(request.uri().query().unwrap_or_default()) {
         Ok(name) => name,
         Err(detail) => return reply::invalid_parameter(detail),
     };
-    if let Err(refusal) = admit(api) {
+    // Without a name it is the server's own, which no pattern is meant for.
+    let permitted = admission::permit(caller, name.as_deref().unwrap_or_default());
+    if let Err(refusal) = permitted.and_then(|()| admit(api)) {
         return *refusal;
     }
     match api.parts.self_reporter.report(name).await {
@@ -85,16 +89,22 @@ fn self_report_name(query: &str) -> Result<Option<Box<str>>, &'static str> {
 /// A refusal that its sender will read: the rest of the body is taken off the connection first,
 /// and where that is too much, the answer says that the connection ends. Otherwise a client would
 /// send its next request to a connection that is about to close.
-pub(super) async fn after_the_body(
+pub(super) async fn after_the_body(refusal: Reply, headers: &HeaderMap, body: Incoming) -> Reply {
+    after_so_much(refusal, headers, body, DISCARD_BYTES).await
+}
+
+/// The same with another bound on what is read.
+pub(super) async fn after_so_much(
     mut refusal: Reply,
     headers: &HeaderMap,
     body: Incoming,
+    discard_bytes: usize,
 ) -> Reply {
     // Who waits for a word before sending the body is told without one, and who was too slow
     // already is not waited for again.
     let in_time = refusal.status() != StatusCode::REQUEST_TIMEOUT;
     let comes = in_time && !headers.contains_key(header::EXPECT);
-    if !(comes && body::discard(body, DISCARD_BYTES, DISCARD_TIME).await) {
+    if !(comes && body::discard(body, discard_bytes, DISCARD_TIME).await) {
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     refusal
@@ -117,7 +127,12 @@ pub(super) fn stopping() -> Refusal {
     ))
 }
 
-async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
+async fn take(
+    api: &Api,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Vec<u8>, Refusal> {
     admit(api)?;
     let (format, encoding) = (format(headers)?, encoding(headers)?);
     let key = idempotency_key(headers)?;
@@ -131,8 +146,8 @@ async fn take(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec
     }
     let ingest = &api.parts.ingest;
     let answer = match format {
-        Format::Json => ingest.report(received, key).await,
-        Format::Lines => ingest.report_lines(received, key).await,
+        Format::Json => ingest.report(received, key, caller).await,
+        Format::Lines => ingest.report_lines(received, key, caller).await,
     };
     answer.map_err(|error| refused(api, error))
 }
@@ -232,6 +247,7 @@ pub(super) fn refused(api: &Api, error: IngestError) -> Refusal {
         IngestError::Report(_) | IngestError::Lines(_) | IngestError::NoLines => {
             reply::error(StatusCode::BAD_REQUEST, code, &detail)
         }
+        IngestError::ComponentNotAllowed(_) => reply::error(StatusCode::FORBIDDEN, code, &detail),
         IngestError::UnknownComponent(_) => reply::error(StatusCode::NOT_FOUND, code, &detail),
         IngestError::KeyReused => reply::error(StatusCode::CONFLICT, code, &detail),
         IngestError::RegistryFull => reply::retry(busy, 60, code, &detail),

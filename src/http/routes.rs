@@ -5,6 +5,7 @@ use hyper::Method;
 
 use super::openapi::{Description, calls as described};
 use super::runtime::Call;
+use crate::access::Scope;
 use crate::telemetry::Route;
 
 /// A path and what it takes.
@@ -19,6 +20,7 @@ pub(super) struct Resource {
 pub(super) struct Operation {
     pub(super) verb: Verb,
     pub(super) handler: Handler,
+    pub(super) needs: Needs,
     /// What it takes and answers.
     pub(super) description: &'static Description,
 }
@@ -30,6 +32,15 @@ pub(super) enum Verb {
     Get,
     Post,
     Delete,
+}
+
+/// What a request must come with where the server has tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Nothing: it tells nothing of what is stored.
+    Nothing,
+    /// A token of the scope.
+    Token(Scope),
 }
 
 /// Who answers. A value and no function, so that the report's future lies in that of its connection
@@ -58,82 +69,100 @@ pub(super) enum Handler {
 use Handler as H;
 use Verb::{Delete, Get, Post};
 
+const OPEN: Needs = Needs::Nothing;
+const READ: Needs = Needs::Token(Scope::Read);
+const WRITE: Needs = Needs::Token(Scope::Write);
+const ADMIN: Needs = Needs::Token(Scope::Admin);
+
 /// Every path. The search goes through it from the top, so reports come first; comparing with the
 /// others is mostly comparing lengths.
 pub(super) static RESOURCES: &[Resource] = &[
-    at("/api/metrics/report", Route::Report, &[on(Post, H::Report, &described::REPORT)]),
+    at("/api/metrics/report", Route::Report, &[on(Post, H::Report, WRITE, &described::REPORT)]),
     at(
         "/api/metrics/self-report",
         Route::SelfReport,
-        &[on(Post, H::SelfReport, &described::SELF_REPORT)],
+        &[on(Post, H::SelfReport, WRITE, &described::SELF_REPORT)],
     ),
-    at("/api/metrics/query", Route::Query, &[on(Get, H::Query, &described::QUERY)]),
-    at("/api/metrics/prometheus", Route::Prometheus, &[on(Get, H::Page, &described::PAGE)]),
+    at("/api/metrics/query", Route::Query, &[on(Get, H::Query, READ, &described::QUERY)]),
+    at("/api/metrics/prometheus", Route::Prometheus, &[on(Get, H::Page, READ, &described::PAGE)]),
     at(
         "/api/metrics/components",
         Route::Components,
-        &[on(Get, H::Components, &described::COMPONENTS)],
+        &[on(Get, H::Components, READ, &described::COMPONENTS)],
     ),
     at(
         "/api/runtime/register",
         Route::Runtime,
-        &[on(Post, H::Registry(Call::Register), &described::REGISTER)],
+        &[on(Post, H::Registry(Call::Register), WRITE, &described::REGISTER)],
     ),
     at(
         "/api/runtime/deregister",
         Route::Runtime,
-        &[on(Delete, H::Registry(Call::Deregister), &described::DEREGISTER)],
+        &[on(Delete, H::Registry(Call::Deregister), WRITE, &described::DEREGISTER)],
     ),
     at(
         "/api/worker/pool/register",
         Route::Runtime,
-        &[on(Post, H::Registry(Call::RegisterPool), &described::REGISTER_POOL)],
+        &[on(Post, H::Registry(Call::RegisterPool), WRITE, &described::REGISTER_POOL)],
     ),
     at(
         "/api/worker/pool/deregister",
         Route::Runtime,
         &[
-            on(Delete, H::Registry(Call::DeregisterPool), &described::DEREGISTER_POOL),
-            on(Post, H::Registry(Call::DeregisterPool), &described::DEREGISTER_POOL_BY_POST),
+            on(Delete, H::Registry(Call::DeregisterPool), WRITE, &described::DEREGISTER_POOL),
+            on(Post, H::Registry(Call::DeregisterPool), WRITE, &described::DEREGISTER_POOL_BY_POST),
         ],
     ),
     at(
         "/api/worker/pool/heartbeat",
         Route::Runtime,
-        &[on(Post, H::Registry(Call::Heartbeat), &described::HEARTBEAT)],
+        &[on(Post, H::Registry(Call::Heartbeat), WRITE, &described::HEARTBEAT)],
     ),
-    at("/api/worker/pools", Route::Runtime, &[on(Get, H::Pools, &described::POOLS)]),
-    at("/api/metrics/partitions", Route::Partitions, &[on(Get, H::Partitions, &described::LIST)]),
+    at("/api/worker/pools", Route::Runtime, &[on(Get, H::Pools, READ, &described::POOLS)]),
+    at(
+        "/api/metrics/partitions",
+        Route::Partitions,
+        &[on(Get, H::Partitions, READ, &described::LIST)],
+    ),
     at(
         "/api/metrics/partitions/create",
         Route::Partitions,
-        &[on(Post, H::CreatePartitions, &described::CREATE)],
+        &[on(Post, H::CreatePartitions, ADMIN, &described::CREATE)],
     ),
-    at("/api/metrics/cleanup", Route::Partitions, &[on(Post, H::CleanUp, &described::CLEAN_UP)]),
+    at(
+        "/api/metrics/cleanup",
+        Route::Partitions,
+        &[on(Post, H::CleanUp, ADMIN, &described::CLEAN_UP)],
+    ),
     at(
         "/api/metrics/ttl/set",
         Route::Partitions,
-        &[on(Post, H::NotImplemented, &described::SET_RETENTION)],
+        &[on(Post, H::NotImplemented, ADMIN, &described::SET_RETENTION)],
     ),
     at(
         "/api/metrics/ttl/extend-component",
         Route::Partitions,
-        &[on(Post, H::NotImplemented, &described::EXTEND_RETENTION)],
+        &[on(Post, H::NotImplemented, ADMIN, &described::EXTEND_RETENTION)],
     ),
-    at("/health", Route::Service, &[on(Get, H::Health, &described::HEALTH)]),
-    at("/ready", Route::Service, &[on(Get, H::Ready, &described::READY)]),
-    at("/metrics", Route::Service, &[on(Get, H::Instruments, &described::INSTRUMENTS)]),
-    at("/api/openapi.json", Route::Service, &[on(Get, H::OpenApi, &described::OPENAPI)]),
-    at("/docs", Route::Service, &[on(Get, H::Docs, &described::DOCS)]),
-    at("/", Route::Service, &[on(Get, H::Status, &described::STATUS)]),
+    at("/health", Route::Service, &[on(Get, H::Health, OPEN, &described::HEALTH)]),
+    at("/ready", Route::Service, &[on(Get, H::Ready, OPEN, &described::READY)]),
+    at("/metrics", Route::Service, &[on(Get, H::Instruments, READ, &described::INSTRUMENTS)]),
+    at("/api/openapi.json", Route::Service, &[on(Get, H::OpenApi, OPEN, &described::OPENAPI)]),
+    at("/docs", Route::Service, &[on(Get, H::Docs, OPEN, &described::DOCS)]),
+    at("/", Route::Service, &[on(Get, H::Status, OPEN, &described::STATUS)]),
 ];
 
 const fn at(path: &'static str, route: Route, operations: &'static [Operation]) -> Resource {
     Resource { path, route, operations }
 }
 
-const fn on(verb: Verb, handler: Handler, description: &'static Description) -> Operation {
-    Operation { verb, handler, description }
+const fn on(
+    verb: Verb,
+    handler: Handler,
+    needs: Needs,
+    description: &'static Description,
+) -> Operation {
+    Operation { verb, handler, needs, description }
 }
 
 /// What is at `path`.
@@ -142,10 +171,9 @@ pub(super) fn find(path: &str) -> Option<&'static Resource> {
 }
 
 impl Resource {
-    /// Who answers `method`.
-    pub(super) fn handler(&self, method: &Method) -> Option<Handler> {
-        let operation = self.operations.iter().find(|operation| operation.verb.takes(method))?;
-        Some(operation.handler)
+    /// What `method` does here.
+    pub(super) fn operation(&self, method: &Method) -> Option<&'static Operation> {
+        self.operations.iter().find(|operation| operation.verb.takes(method))
     }
 
     /// The value of `Allow`.
@@ -196,7 +224,8 @@ mod tests {
     fn a_method_finds_its_handler_or_what_is_allowed() {
         let check = |path: &str, method: Method, expected: Result<Handler, &str>| {
             let resource = find(path).unwrap();
-            let found = resource.handler(&method).ok_or_else(|| resource.allowed());
+            let found = resource.operation(&method).map(|operation| operation.handler);
+            let found = found.ok_or_else(|| resource.allowed());
             assert_eq!(found, expected.map_err(str::to_owned), "{method} {path}");
         };
         check("/api/metrics/report", Method::POST, Ok(H::Report));
@@ -206,6 +235,20 @@ mod tests {
         check("/health", Method::OPTIONS, Err("GET, HEAD"));
         check("/api/worker/pool/deregister", Method::DELETE, Ok(H::Registry(Call::DeregisterPool)));
         check("/api/worker/pool/deregister", Method::PUT, Err("DELETE, POST"));
+    }
+
+    #[test]
+    fn only_calls_that_tell_nothing_of_what_is_stored_are_open() {
+        let operations = RESOURCES.iter().flat_map(|resource| {
+            resource.operations.iter().map(|operation| (resource.path, operation))
+        });
+        let open: Vec<_> =
+            operations.clone().filter(|(_, one)| one.needs == OPEN).map(|(path, _)| path).collect();
+        assert_eq!(open, ["/health", "/ready", "/api/openapi.json", "/docs"]);
+        for (path, operation) in operations {
+            let changes = matches!(operation.needs, Needs::Token(Scope::Write | Scope::Admin));
+            assert_eq!(changes, operation.verb != Get, "{path}");
+        }
     }
 
     #[test]

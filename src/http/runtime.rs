@@ -10,10 +10,12 @@ use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
+use super::admission::permit;
 use super::api::Api;
 use super::body::{self, Received};
 use super::reply::{self, Refusal, Reply};
 use super::report::{self, Format};
+use crate::access::Caller;
 use crate::model::{ComponentKey, ListedComponent};
 use crate::protocol::runtime::{
     self as bodies, RUNTIME_BODY_BYTES_MAX, RegistrationBody, RuntimeBodyError, WORKER_POOL,
@@ -44,10 +46,15 @@ pub(super) enum Call {
 }
 
 /// Answers one call.
-pub(super) async fn call(api: &Api, call: Call, request: Request<Incoming>) -> Reply {
+pub(super) async fn call(
+    api: &Api,
+    caller: &Caller,
+    call: Call,
+    request: Request<Incoming>,
+) -> Reply {
     let (head, mut body) = request.into_parts();
     let answer = match receive(api, &head.headers, &mut body).await {
-        Ok(document) => answer(api, call, document.as_ref()).await,
+        Ok(document) => answer(api, caller, call, document.as_ref()).await,
         Err(refusal) => Err(refusal),
     };
     match answer {
@@ -79,35 +86,47 @@ async fn receive(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<
     Ok(received)
 }
 
-async fn answer(api: &Api, call: Call, document: &[u8]) -> Result<Vec<u8>, Refusal> {
+async fn answer(
+    api: &Api,
+    caller: &Caller,
+    call: Call,
+    document: &[u8],
+) -> Result<Vec<u8>, Refusal> {
     let mut out = Vec::with_capacity(128);
     match call {
         Call::Register => {
             let body = bodies::read_registration(document).map_err(|error| wrong(&error))?;
+            permit(caller, body.key.name())?;
             let component = register(api, body).await?;
             bodies::write_runtime(&mut out, component.key(), Some(component.runtime_id()));
         }
         Call::RegisterPool => {
             let body = bodies::read_pool_registration(document).map_err(|error| wrong(&error))?;
             let runtime = body.details.runtime.clone().unwrap_or_default();
+            permit(caller, body.key.name())?;
             let component = register(api, body).await?;
             let registered = Some((&*runtime, component.runtime_id()));
             bodies::write_pool(&mut out, component.key(), registered);
         }
         Call::Deregister => {
             let key = bodies::read_deregistration(document).map_err(|error| wrong(&error))?;
+            permit(caller, key.name())?;
             deregister(api, &key).await?;
             bodies::write_runtime(&mut out, &key, None);
         }
         Call::DeregisterPool => {
             let key = bodies::read_pool_deregistration(document).map_err(|error| wrong(&error))?;
+            permit(caller, key.name())?;
             deregister(api, &key).await?;
             bodies::write_pool(&mut out, &key, None);
         }
         Call::Heartbeat => {
             let heard = bodies::read_heartbeat(document).map_err(|error| wrong(&error))?;
             let known = match &heard {
-                Some(key) => heartbeat(api, key).await?,
+                Some(key) => {
+                    permit(caller, key.name())?;
+                    heartbeat(api, key).await?
+                }
                 None => false,
             };
             bodies::write_heartbeat(&mut out, heard.as_ref(), known);

@@ -11,10 +11,11 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::api::Api;
 use super::connection::{self, ConnectionTimes};
+use super::tls::Tls;
 use crate::shutdown::Stop;
 
 /// How the port is served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct ServerSettings {
     /// Where to listen.
     pub listen: SocketAddr,
@@ -22,6 +23,8 @@ pub struct ServerSettings {
     pub connections_max: usize,
     /// How long a client may keep each of them.
     pub times: ConnectionTimes,
+    /// How TLS is spoken; none where it is not.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The port cannot be opened.
@@ -75,9 +78,28 @@ impl Server {
                     let Some((stream, permit)) = accepted else { continue };
                     let (api, stopped, times) = (Arc::clone(&api), stopped.clone(), self.settings.times);
                     let open = api.parts.telemetry.http.connections.clone();
+                    let Some(tls) = self.settings.tls.clone() else {
+                        connections.spawn(async move {
+                            open.inc();
+                            connection::serve(stream, api, times, stopped).await;
+                            open.dec();
+                            drop(permit);
+                        });
+                        continue;
+                    };
                     connections.spawn(async move {
                         open.inc();
-                        connection::serve(stream, api, times, stopped).await;
+                        let failed = &api.parts.telemetry.http.handshakes_failed;
+                        // Who gets no further than this is given the time of a head.
+                        let mut stop = stopped.clone();
+                        let spoken = tokio::select! {
+                            spoken = tls.handshake(stream, times.head) => spoken,
+                            () = stop.requested() => None,
+                        };
+                        match spoken {
+                            Some(stream) => connection::serve(stream, api, times, stopped).await,
+                            None => failed.inc(),
+                        }
                         open.dec();
                         drop(permit);
                     });
@@ -99,7 +121,13 @@ impl Server {
     async fn accept(&self, permits: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
         let permit = Arc::clone(permits).acquire_owned().await.ok()?;
         match self.listener.accept().await {
-            Ok((stream, _)) => Some((stream, permit)),
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection ended before it began");
+                    return None;
+                }
+                Some((stream, permit))
+            }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

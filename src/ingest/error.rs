@@ -27,6 +27,12 @@ pub enum IngestError {
     /// The component must be registered and is not.
     #[error("Component '{0}' not found in runtime registry")]
     UnknownComponent(String),
+    /// The caller's token is bound to other components.
+    #[error(
+        "this token may not report as component '{0}'; use the token of that component, or have \
+         the server's operator make one with a pattern for it"
+    )]
+    ComponentNotAllowed(String),
     /// The component is not in memory, and PostgreSQL, which may know it, does not answer.
     #[error(
         "Component '{0}' is not known here yet, and the database that may know it does not answer; \
@@ -65,6 +71,7 @@ impl IngestError {
             Self::Report(_)
             | Self::NothingTaken { .. }
             | Self::UnknownComponent(_)
+            | Self::ComponentNotAllowed(_)
             | Self::KeyReused
             | Self::Log(AppendError::TooLarge { .. }) => true,
             Self::Lines(_)
@@ -85,6 +92,7 @@ impl IngestError {
             Self::NoLines => "no_lines",
             Self::NothingTaken { .. } => "no_valid_metrics",
             Self::UnknownComponent(_) => "component_not_found",
+            Self::ComponentNotAllowed(_) => "component_not_allowed",
             Self::RegistryAway(_) => "registry_unavailable",
             Self::RegistryFull => "registry_full",
             Self::KeyReused => "idempotency_key_reused",

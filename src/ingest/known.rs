@@ -38,6 +38,7 @@ impl Attempt<'_> {
             {
                 continue;
             }
+            self.permit(known.component.key().name())?;
             record.clear();
             for (nth, reading) in readings.iter().enumerate() {
                 let entry = known.entries.get(nth);

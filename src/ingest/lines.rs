@@ -1,6 +1,7 @@
 //! NDJSON: many reports in one body, each a record of its own, synced together.
 
 use super::{Ingest, IngestError, Logged};
+use crate::access::Caller;
 use crate::model::Reject;
 use crate::protocol::answer::{self, AcceptedLines, LineReject};
 use crate::protocol::ndjson::LineCursor;
@@ -32,6 +33,7 @@ impl Ingest {
         &self,
         body: impl AsRef<[u8]>,
         key: Option<&[u8]>,
+        caller: &Caller,
     ) -> Result<Vec<u8>, IngestError> {
         let mut outcome = Outcome::default();
         let mut cursor = LineCursor::default();
@@ -41,7 +43,7 @@ impl Ingest {
                 tokio::task::yield_now().await;
             }
             let key = key.map(|key| KeyDigest::new(key, line.number));
-            match self.log(&body.as_ref()[line.bytes], key).await {
+            match self.log(&body.as_ref()[line.bytes], key, caller).await {
                 Ok(logged) => outcome.take(line.number, logged),
                 Err(error) if error.is_the_lines_own() => {
                     let reason = error.to_string();

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
+use crate::access::Caller;
 use crate::clock::Clock;
 use crate::log::{Appender, Ticket};
 use crate::model::Reject;
@@ -96,16 +97,17 @@ impl Ingest {
     }
 
     /// Takes the report in `document` and returns the body of the answer once it is synced.
-    /// `key` is the client's idempotency key.
+    /// `key` is the client's idempotency key, and `caller` must be allowed to be the component.
     ///
     /// The document is dropped as soon as it is in the log, for the sync is most of the time.
     pub async fn report(
         &self,
         document: impl AsRef<[u8]>,
         key: Option<&[u8]>,
+        caller: &Caller,
     ) -> Result<Vec<u8>, IngestError> {
         let key = key.map(|key| KeyDigest::new(key, 0));
-        let logged = self.log(document.as_ref(), key).await?;
+        let logged = self.log(document.as_ref(), key, caller).await?;
         drop(document);
         self.synced(logged).await
     }
@@ -123,8 +125,13 @@ impl Ingest {
     }
 
     /// Brings one report into the log, or finds that its key is there already.
-    async fn log(&self, document: &[u8], key: Option<KeyDigest>) -> Result<Logged, IngestError> {
-        let Some(key) = key else { return self.submit(document, None).await };
+    async fn log(
+        &self,
+        document: &[u8],
+        key: Option<KeyDigest>,
+        caller: &Caller,
+    ) -> Result<Logged, IngestError> {
+        let Some(key) = key else { return self.submit(document, None, caller).await };
         let body = BodyDigest::of(document);
         match self.parts.keys.claim(key, body, self.parts.clock.now().seconds()) {
             KeyState::Repeat(answer) => {
@@ -142,7 +149,7 @@ impl Ingest {
             KeyState::OtherBody => Err(IngestError::KeyReused),
             KeyState::First => {
                 let mut claim = Claim { keys: &self.parts.keys, key, held: true };
-                let logged = self.submit(document, Some((key, body))).await?;
+                let logged = self.submit(document, Some((key, body)), caller).await?;
                 // Time has passed meanwhile, and the clock may have been set back: what it showed
                 // before would have keys forgotten that are new.
                 let now_s = self.parts.clock.now().seconds();
@@ -158,13 +165,14 @@ impl Ingest {
         &self,
         document: &[u8],
         key: Option<(KeyDigest, BodyDigest)>,
+        caller: &Caller,
     ) -> Result<Logged, IngestError> {
         let mut loaded = None;
         loop {
             let step = if document.len() < BLOCKING_BYTES {
-                self.step(document, key, loaded)
+                self.step(document, key, caller, loaded)
             } else {
-                block_in_place(|| self.step(document, key, loaded))
+                block_in_place(|| self.step(document, key, caller, loaded))
             };
             match step? {
                 Step::Logged(logged) => return Ok(logged),
@@ -177,10 +185,12 @@ impl Ingest {
         &self,
         document: &[u8],
         key: Option<(KeyDigest, BodyDigest)>,
+        caller: &Caller,
         loaded: Option<LoadOutcome>,
     ) -> Result<Step, IngestError> {
         let (parts, settings) = (&self.parts, &self.settings);
-        let attempt = Attempt { parts, settings, now: parts.clock.now(), document, key };
+        let now = parts.clock.now();
+        let attempt = Attempt { parts, settings, now, document, key, caller };
         let mut workspace = self.workspaces.take();
         let step = attempt.submit(&mut workspace, loaded);
         self.workspaces.put(workspace);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::record::{Record, Taken};
 use super::workspace::Workspace;
 use super::{IngestError, IngestParts, IngestSettings, Logged};
+use crate::access::Caller;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
 use crate::model::{ComponentKey, Reject, RejectKind, SampleBatch, Timestamp};
 use crate::protocol::answer::{self, Accepted};
@@ -32,6 +33,7 @@ pub(super) struct Attempt<'a> {
     pub(super) now: Timestamp,
     pub(super) document: &'a [u8],
     pub(super) key: Option<(KeyDigest, BodyDigest)>,
+    pub(super) caller: &'a Caller,
 }
 
 impl Attempt<'_> {
@@ -62,10 +64,17 @@ impl Attempt<'_> {
         if batch.samples.is_empty() {
             return Err(nothing_taken(parts, batch));
         }
+        if let ComponentRef::Named { name, .. } = named {
+            self.permit(name)?;
+        }
         let component = match find_component(parts, self.settings, named, loaded)? {
             Found::Component(component) => component,
             Found::Load(key) => return Ok(Step::Load(key)),
         };
+        // Of a number the name is known only now.
+        if let ComponentRef::RuntimeId(_) = named {
+            self.permit(component.key().name())?;
+        }
         // Only now, so that a report which is refused anyway opens no past partition.
         reject_outside_window(&parts.window, batch, self.now);
         let mut state = component.lock();
@@ -107,6 +116,15 @@ impl Attempt<'_> {
         }
         logged.rejects = std::mem::take(&mut batch.rejects);
         Ok(Step::Logged(logged))
+    }
+
+    /// Whether the caller may be that component.
+    pub(super) fn permit(&self, name: &str) -> Result<(), IngestError> {
+        if self.caller.may_be(name) {
+            Ok(())
+        } else {
+            Err(IngestError::ComponentNotAllowed(name.to_owned()))
+        }
     }
 
     /// Finds a place for every sample, and writes new definitions to the record; `None` when the

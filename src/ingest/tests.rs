@@ -62,7 +62,7 @@ impl Bench {
 
     async fn report(&self, document: &str) -> Result<String, IngestError> {
         self.ingest
-            .report(document.as_bytes(), None)
+            .report(document.as_bytes(), None, Caller::trusted())
             .await
             .map(|answer| String::from_utf8(answer).unwrap())
     }
@@ -255,7 +255,9 @@ async fn registration_can_be_required() {
 async fn a_key_is_answered_as_the_first_time_and_stored_once() {
     let bench = Bench::new();
     let report = |value: &str| document(&metric("a", value, T0));
-    let with_key = async |body: String| bench.ingest.report(body.as_bytes(), Some(b"key-1")).await;
+    let with_key = async |body: String| {
+        bench.ingest.report(body.as_bytes(), Some(b"key-1"), Caller::trusted()).await
+    };
     let bad = with_key(document(&metric("", "1", T0))).await.unwrap_err();
     assert_eq!(bad.code(), "no_valid_metrics", "and the key is free again");
     let first = with_key(report("1")).await.unwrap();
@@ -288,7 +290,8 @@ async fn lines_are_taken_one_by_one() {
         document(&metric("a", "1", T0)),
         document(&format!("{},{}", metric("a", "2", T1), metric("", "1", T0)))
     );
-    let answer = bench.ingest.report_lines(body.as_bytes(), Some(b"k")).await.unwrap();
+    let answer =
+        bench.ingest.report_lines(body.as_bytes(), Some(b"k"), Caller::trusted()).await.unwrap();
     let parsed: serde_json::Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!(
         (parsed["lines"].as_u64(), parsed["metrics_inserted"].as_u64()),
@@ -300,13 +303,17 @@ async fn lines_are_taken_one_by_one() {
         (&parsed["metrics_rejected"][0]["line"], &parsed["metrics_rejected"][0]["index"]),
         (&4.into(), &1.into())
     );
-    let again = bench.ingest.report_lines(body.as_bytes(), Some(b"k")).await.unwrap();
+    let again =
+        bench.ingest.report_lines(body.as_bytes(), Some(b"k"), Caller::trusted()).await.unwrap();
     let again: serde_json::Value = serde_json::from_slice(&again).unwrap();
     assert_eq!(again["metrics_inserted"], 2, "a retry is answered with the same numbers");
     assert_eq!(bench.logged().iter().filter(|line| line.starts_with("row")).count(), 2);
-    assert_eq!(bench.ingest.report_lines(b"\n \n", None).await.unwrap_err(), IngestError::NoLines);
     assert_eq!(
-        bench.ingest.report_lines(b"x\ny\n", None).await.unwrap_err().code(),
+        bench.ingest.report_lines(b"\n \n", None, Caller::trusted()).await.unwrap_err(),
+        IngestError::NoLines
+    );
+    assert_eq!(
+        bench.ingest.report_lines(b"x\ny\n", None, Caller::trusted()).await.unwrap_err().code(),
         "no_valid_metrics"
     );
 }
@@ -330,7 +337,7 @@ async fn a_repeat_is_acknowledged_only_once_its_original_is_synced() {
     bench.report(&document(&metric("c", "1", T0))).await.unwrap();
     disk.permit_syncs(Some(0));
     let report = async |body: &str, key: Option<&[u8]>| {
-        bench.ingest.report(body.as_bytes(), key).await.unwrap()
+        bench.ingest.report(body.as_bytes(), key, Caller::trusted()).await.unwrap()
     };
     let mut waiting = [
         Box::pin(report(&plain, None)),
@@ -358,20 +365,21 @@ async fn a_clock_that_is_set_back_while_a_report_waits_has_no_key_forgotten() {
     bench.ingest.parts.loader = loader;
     let report = |value: &str| document(&metric("a", value, EARLIER));
     let waits = report("2").replace("\"w\"", "\"other\"");
-    let mut waiting = Box::pin(bench.ingest.report(waits.as_bytes(), Some(b"waits")));
+    let mut waiting =
+        Box::pin(bench.ingest.report(waits.as_bytes(), Some(b"waits"), Caller::trusted()));
     let polled = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_pending(), "its component is being loaded");
     let load = loads.recv().await.unwrap();
     bench.clock.advance(-3_600_000_000);
     let (first, body) = (report("1"), report("9"));
-    let stored = bench.ingest.report(first.as_bytes(), Some(b"first"));
+    let stored = bench.ingest.report(first.as_bytes(), Some(b"first"), Caller::trusted());
     let (stored, ()) = tokio::join!(stored, async {
         loads.recv().await.unwrap().reply.send(LoadOutcome::Absent).unwrap();
     });
     stored.unwrap();
     load.reply.send(LoadOutcome::Absent).unwrap();
     waiting.await.unwrap();
-    let other = bench.ingest.report(body.as_bytes(), Some(b"first")).await;
+    let other = bench.ingest.report(body.as_bytes(), Some(b"first"), Caller::trusted()).await;
     assert_eq!(other.unwrap_err(), IngestError::KeyReused);
 }
 
@@ -392,7 +400,7 @@ async fn allocations_of_a_known_report(metrics: usize) -> u64 {
         let document = numbered(metrics, round);
         let mut step = None;
         let counted = allocation_counter::measure(|| {
-            step = Some(bench.ingest.step(document.as_bytes(), None, None));
+            step = Some(bench.ingest.step(document.as_bytes(), None, Caller::trusted(), None));
         });
         assert!(matches!(step, Some(Ok(Step::Logged(_)))));
         counted.count_total

@@ -59,13 +59,16 @@ impl Route {
 }
 
 /// Statuses that this server answers; another counts as the last, 500.
-const STATUSES: [u16; 13] = [200, 304, 400, 404, 405, 408, 409, 413, 415, 429, 501, 503, 500];
+const STATUSES: [u16; 15] =
+    [200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 501, 503, 500];
 
 /// What is measured of requests.
 #[derive(Debug)]
 pub struct HttpInstruments {
     /// Connections open.
     pub connections: IntGauge,
+    /// Connections that did not come to speak TLS.
+    pub handshakes_failed: IntCounter,
     /// Reports between their first byte and their answer.
     pub reports_in_flight: IntGauge,
     requests: Vec<[IntCounter; STATUSES.len()]>,
@@ -93,6 +96,11 @@ impl HttpInstruments {
         )
         .expect("instrument names are valid");
         let connections = gauge("noetl_metrics_http_connections", "Connections open.");
+        let handshakes_failed = IntCounter::new(
+            "noetl_metrics_tls_handshakes_failed_total",
+            "Connections that ended before they spoke TLS: too slow, no TLS, or a certificate that is not trusted.",
+        )
+        .expect("instrument names are valid");
         let reports_in_flight = gauge(
             "noetl_metrics_http_reports_in_flight",
             "Reports being received or waiting for the log.",
@@ -100,9 +108,11 @@ impl HttpInstruments {
         must_register(registry, Box::new(requests.clone()));
         must_register(registry, Box::new(seconds.clone()));
         must_register(registry, Box::new(connections.clone()));
+        must_register(registry, Box::new(handshakes_failed.clone()));
         must_register(registry, Box::new(reports_in_flight.clone()));
         Self {
             connections,
+            handshakes_failed,
             reports_in_flight,
             requests: Route::ALL
                 .map(|route| {
@@ -137,6 +147,8 @@ mod tests {
         let http = HttpInstruments::new(&registry);
         http.answered(Route::Report, 200, 0.001);
         http.answered(Route::Query, 503, 0.001);
+        http.answered(Route::Query, 401, 0.001);
+        http.answered(Route::Query, 403, 0.001);
         http.answered(Route::Prometheus, 304, 0.001);
         http.answered(Route::Query, 599, 0.001);
         let count = |route: Route, status: u16| {
@@ -149,6 +161,7 @@ mod tests {
             (1, 1, 1)
         );
         assert_eq!((count(Route::Prometheus, 304), count(Route::Prometheus, 500)), (1, 0));
+        assert_eq!((count(Route::Query, 401), count(Route::Query, 403)), (1, 1));
         assert_eq!(count(Route::Report, 503), 0);
     }
 }

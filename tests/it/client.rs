@@ -84,6 +84,13 @@ impl Client {
         Answer::of(request.header("content-type", "application/json").send(body).unwrap())
     }
 
+    /// The same with a header `Authorization`.
+    pub(crate) fn post_authorized(&self, path: &str, bearer: &str, body: &[u8]) -> Answer {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let headers = [("content-type", "application/json"), ("authorization", bearer)];
+        Answer::of(with(request, &headers).send(body).unwrap())
+    }
+
     /// `DELETE` with JSON.
     pub(crate) fn delete_json(&self, path: &str, body: &Value) -> Answer {
         let request = self.agent.delete(format!("{}{path}", self.base)).force_send_body();

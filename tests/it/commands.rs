@@ -28,9 +28,17 @@ pub(crate) fn run(command: &mut Command) -> Ran {
 fn help_names_every_command_and_setting() {
     let ran = run(command().arg("--help"));
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
-    for name in
-        ["serve", "config", "database-url", "quarantine", "log", "partitions", "agent", "push"]
-    {
+    for name in [
+        "serve",
+        "config",
+        "database-url",
+        "quarantine",
+        "log",
+        "partitions",
+        "token",
+        "agent",
+        "push",
+    ] {
         assert!(ran.stdout.contains(&format!("\n  {name} ")), "{name} in {}", ran.stdout);
     }
     let ran = run(command().args(["serve", "--help"]));

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["model"],
     &["clock", "shutdown", "telemetry"],
-    &["protocol", "registry", "log", "postgres"],
+    &["access", "protocol", "registry", "log", "postgres"],
     &["recovery", "ingest", "flush", "query", "exposition"],
     &["jobs"],
     &["http"],

@@ -18,6 +18,7 @@ mod sql;
 mod stream;
 
 // The server.
+mod access;
 mod bodies;
 mod clients;
 mod commands;
@@ -48,6 +49,7 @@ mod slow_clients;
 mod start;
 mod status_page;
 mod systemd;
+mod tls;
 mod worker_commands;
 
 // The project.

@@ -213,7 +213,8 @@ impl Server {
     pub(crate) fn wait_ready(&mut self) {
         let process = self.process.as_ref().expect("the server does not run");
         let ready = process.stderr.wait_for("the ready line", |line| {
-            let rest = line.strip_prefix("noetl-metrics is ready on http://")?;
+            let rest = line.strip_prefix("noetl-metrics is ready on http")?;
+            let rest = rest.strip_prefix("s").unwrap_or(rest).strip_prefix("://")?;
             let (address, psql) = rest.split_once("; database: ")?;
             let url = psql.strip_prefix("psql '").and_then(|url| url.strip_suffix('\''));
             Some((address.parse().unwrap(), url.map(str::to_owned)))

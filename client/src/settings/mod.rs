@@ -2,6 +2,7 @@
 //! `noetl-metrics agent` and the test of `docs/workers.md` are made as well.
 
 mod server_url;
+mod token;
 pub mod value;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use server_url::ServerUrl;
+pub use token::{InvalidToken, Token};
 
 use crate::system::host_name;
 use crate::vocabulary::{COMPONENT_NAME_BYTES_MAX, COMPONENT_TYPE_BYTES_MAX, WORKER_POOL};
@@ -40,6 +42,8 @@ impl<S> Variable<S> {
 pub struct Settings {
     /// The server.
     pub server_url: ServerUrl,
+    /// What lets requests in, where the server wants a token.
+    pub token: Option<Token>,
     /// The component's name, where one is told.
     pub name: Option<String>,
     /// Tells several processes of one name apart, as the label `worker_id`.
@@ -84,6 +88,17 @@ pub const VARIABLES: &[Variable] = &[
         value_name: "URL",
         help: "The server that is reported to.",
         apply: |s, text| set(&mut s.server_url, text.parse()),
+    },
+    Variable {
+        key: "worker-token-file",
+        default: "off",
+        value_name: "FILE",
+        help: "A file with the token that the server wants, read at the start. `NOETL_TOKEN` may \
+               hold the token itself instead, and wins. `off` is none.",
+        apply: |s, text| {
+            let read = |path| Token::read(path).map(Some);
+            set(&mut s.token, if text == "off" { Ok(None) } else { read(text) })
+        },
     },
     Variable {
         key: "worker-pool-name",
@@ -225,6 +240,16 @@ pub const VARIABLES: &[Variable] = &[
     },
 ];
 
+/// The token itself. No flag is made of it, for flags are seen by everybody on the host.
+const TOKEN: Variable = Variable {
+    key: "token",
+    default: "",
+    value_name: "TOKEN",
+    help: "The token that the server wants.",
+    // It is not read by the table, whose mistakes repeat the value.
+    apply: |_, _| Ok(()),
+};
+
 /// Every mistake in the environment, at least one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidSettings(Vec<String>);
@@ -273,7 +298,18 @@ impl Settings {
     pub fn read(
         given: impl Fn(&Variable) -> Option<(String, String)>,
     ) -> Result<Self, InvalidSettings> {
-        read(VARIABLES, given)
+        let token = given(&TOKEN).filter(|(_, value)| !value.is_empty());
+        let mut settings = read(VARIABLES, given);
+        if let Some((origin, value)) = token {
+            let token = Token::new(&value).map_err(|error| format!("{origin}: the value {error}"));
+            match (&mut settings, token) {
+                (Ok(settings), Ok(token)) => settings.token = Some(token),
+                (Ok(_), Err(mistake)) => settings = Err(InvalidSettings(vec![mistake])),
+                (Err(mistakes), Err(mistake)) => mistakes.0.push(mistake),
+                (Err(_), Ok(_)) => {}
+            }
+        }
+        settings
     }
 
     /// The component's name.
@@ -291,6 +327,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server_url: ServerUrl::default(),
+            token: None,
             name: None,
             worker_id: None,
             component_type: WORKER_POOL.to_owned(),

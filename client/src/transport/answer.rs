@@ -61,6 +61,8 @@ impl Answer {
             200 if body["status"] == "ok" => Outcome::Taken(rejects(&body)),
             404 if code == "component_not_found" => Outcome::Unregistered,
             400 if code == "body_broken" => Outcome::Again { after: None, said },
+            // A token is revoked, replaced and widened by hand, and what was measured waits for that.
+            401 | 403 => Outcome::Again { after: None, said },
             408 | 429 | 500.. => Outcome::Again { after: self.retry_after, said },
             // Neither the contract's 200 nor an error: somebody else answers there, for now.
             ..400 => {
@@ -118,6 +120,9 @@ mod tests {
         assert_eq!(outcome(503, None, "<html>"), again(None, "status 503"));
         assert_eq!(outcome(408, None, ""), again(None, "status 408"));
         assert_eq!(outcome(502, None, ""), again(None, "status 502"));
+        let stranger = r#"{"error":"invalid_token","detail":"d"}"#;
+        assert_eq!(outcome(401, None, stranger), again(None, "d"));
+        assert_eq!(outcome(403, None, stranger), again(None, "d"));
         let broken = r#"{"error":"body_broken","detail":"d"}"#;
         assert_eq!(outcome(400, None, broken), again(None, "d"));
         let unknown = r#"{"error":"component_not_found","detail":"d"}"#;

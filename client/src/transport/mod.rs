@@ -12,7 +12,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HOST, RETRY_AFTER, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HOST, RETRY_AFTER, USER_AGENT,
+};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -22,7 +24,7 @@ use tokio::time::timeout;
 pub use answer::{Answer, Outcome, Rejects};
 pub use backoff::Backoff;
 
-use crate::settings::ServerUrl;
+use crate::settings::{ServerUrl, Token};
 use crate::vocabulary::REPORT_PATH;
 
 /// Bytes of an answer that are looked at.
@@ -99,6 +101,7 @@ pub enum Encoding {
 #[derive(Debug)]
 pub struct Transport {
     server: ServerUrl,
+    token: Option<Token>,
     timeout: Duration,
     connection: Option<Connection>,
 }
@@ -118,7 +121,12 @@ impl Drop for Connection {
 impl Transport {
     /// To that server; nothing is connected before the first request.
     pub fn new(server: ServerUrl, timeout: Duration) -> Self {
-        Self { server, timeout, connection: None }
+        Self { server, token: None, timeout, connection: None }
+    }
+
+    /// The same with a token in each request.
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
     }
 
     /// Sends a report.
@@ -153,6 +161,10 @@ impl Transport {
         path: &str,
         body: Bytes,
     ) -> Result<Answer, NoAnswer> {
+        let request = match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.header()),
+            None => request,
+        };
         let request = request
             .method(method)
             .uri(format!("{}{path}", self.server.path()))

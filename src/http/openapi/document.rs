@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::describe::{Answer, Description, Header, Media, Parameter, Place, Section};
 use super::errors::{self, ERRORS};
 use super::schemas::{self, named};
-use crate::http::routes::{RESOURCES, Verb};
+use crate::access::Scope;
+use crate::http::routes::{Needs, Operation, RESOURCES, Verb};
 use crate::model::Limits;
 
 /// The whole API. The bounds of a report are settings, so they are those of this server.
@@ -15,7 +16,7 @@ pub(super) fn document(limits: &Limits) -> Value {
         let operations: Map<_, _> = resource
             .operations
             .iter()
-            .map(|operation| (verb(operation.verb).to_owned(), call(operation.description)))
+            .map(|operation| (verb(operation.verb).to_owned(), call(operation)))
             .collect();
         paths.insert(resource.path.to_owned(), Value::Object(operations));
     }
@@ -34,7 +35,7 @@ pub(super) fn document(limits: &Limits) -> Value {
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
-        "components": {"schemas": schemas::all(limits)},
+        "components": {"schemas": schemas::all(limits), "securitySchemes": {"token": token_scheme()}},
     })
 }
 
@@ -42,7 +43,8 @@ const TEXT: &str = "\
 Workers push their metrics; the server acknowledges what is synced in its own log, brings it into PostgreSQL \
 exactly once, and keeps the last values for Prometheus.
 
-HTTP/1.1 with keep-alive; neither TLS nor authentication, for both belong to the proxy in front. JSON is UTF-8. \
+HTTP/1.1 with keep-alive. A server with tokens lets nobody in without one, but for `/health`, `/ready` and this \
+description; one without has the same calls and asks for nothing. JSON is UTF-8. \
 `HEAD` is answered wherever `GET` is; another method is a 405 with `Allow`, another path a 404.
 
 Every error is `{\"status\":\"error\",\"error\":\"<code>\",\"detail\":\"<sentence>\"}`: the code is for programs and \
@@ -52,6 +54,15 @@ then, with its key.
 A call that takes parameters refuses one that is unknown or given twice, since a filter with a spelling mistake \
 would answer another question. An empty one is as good as none.";
 
+fn token_scheme() -> Value {
+    json!({
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of `noetl-metrics token create`, with the scope that the call names: `write`, \
+                        `read` or `admin`. It may be bound to components.",
+    })
+}
+
 fn verb(verb: Verb) -> &'static str {
     match verb {
         Verb::Get => "get",
@@ -60,16 +71,22 @@ fn verb(verb: Verb) -> &'static str {
     }
 }
 
-fn call(description: &Description) -> Value {
+fn call(operation: &Operation) -> Value {
+    let (description, needs) = (operation.description, operation.needs);
     let mut responses: Map<_, _> =
         description.answers.iter().map(|one| (one.status.to_string(), answer(one))).collect();
-    responses.extend(refusals(description));
+    responses.extend(refusals(description, needs));
     let mut call = json!({
         "operationId": description.id,
         "tags": [description.section.title()],
         "summary": description.summary,
         "responses": responses,
     });
+    if let Needs::Token(scope) = needs {
+        // OpenAPI 3.1 has roles of a call for schemes other than OAuth as well. A server without
+        // tokens asks for none, so that the empty requirement stands beside it.
+        call["security"] = json!([{"token": [scope.as_str()]}, {}]);
+    }
     if !description.text.is_empty() {
         call["description"] = json!(description.text);
     }
@@ -152,8 +169,14 @@ fn headers(headers: &[Header]) -> Value {
 }
 
 /// The errors of a call by their status, each with the codes that it may have.
-fn refusals(description: &Description) -> Map<String, Value> {
-    let has = |code: &str| description.errors.iter().any(|group| group.contains(&code));
+fn refusals(description: &Description, needs: Needs) -> Map<String, Value> {
+    let groups: &[&[&str]] = match needs {
+        Needs::Nothing => &[],
+        Needs::Token(Scope::Write) => &[errors::TOKEN, errors::WRITE],
+        Needs::Token(Scope::Read | Scope::Admin) => &[errors::TOKEN],
+    };
+    let groups = groups.iter().chain(description.errors);
+    let has = |code: &str| groups.clone().any(|group| group.contains(&code));
     let mut rendered = Map::new();
     for status in ERRORS.chunk_by(|one, next| one.status == next.status) {
         let codes: Vec<_> = status.iter().filter(|error| has(error.code)).collect();

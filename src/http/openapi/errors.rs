@@ -36,6 +36,10 @@ pub(super) static ERRORS: &[ErrorCode] = &[
     error(400, "body_broken", "the connection or the framing broke"),
     error(400, "invalid_idempotency_key", "an empty key, or one of more than 128 bytes"),
     error(400, "invalid_parameter", "a parameter is unknown, given twice or wrong"),
+    error(401, "missing_token", "the server has tokens, and the request came without one"),
+    error(401, "invalid_token", "the token is not known, or was revoked"),
+    error(403, "insufficient_scope", "the token has other scopes; `WWW-Authenticate` names it"),
+    error(403, "component_not_allowed", "the token is bound to other components"),
     error(404, "component_not_found", "no component has this `runtime_id`, or this name"),
     error(404, "not_found", "no such path"),
     error(405, "method_not_allowed", "the header `Allow` has the methods of the path"),
@@ -64,6 +68,12 @@ pub(super) static ERRORS: &[ErrorCode] = &[
     error(503, "query_timed_out", "it took too long"),
     error(503, "database_unavailable", "PostgreSQL is away; reports are still taken"),
 ];
+
+/// Of every call that needs a token.
+pub(super) const TOKEN: &[&str] = &["missing_token", "invalid_token", "insufficient_scope"];
+
+/// Of every call that speaks for a component.
+pub(super) const WRITE: &[&str] = &["component_not_allowed"];
 
 /// Of every call with a body.
 pub(super) const BODY: &[&str] = &[

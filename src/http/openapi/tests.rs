@@ -43,7 +43,10 @@ fn every_code_is_of_some_call_or_of_any() {
     let mut all: BTreeSet<_> = errors::ERRORS.iter().map(|error| error.code).collect();
     assert_eq!(all.len(), errors::ERRORS.len(), "a code stands twice");
     assert!(errors::ERRORS.is_sorted_by_key(|error| error.status));
-    // Those that need no call.
+    // Those of every call that needs a token, and those that need no call.
+    for code in errors::TOKEN.iter().chain(errors::WRITE) {
+        assert!(all.remove(code));
+    }
     assert!(all.remove("not_found") && all.remove("method_not_allowed"));
     assert_eq!(told, all);
 }

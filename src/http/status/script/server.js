@@ -5,17 +5,40 @@ const ANSWER_MS_MAX = 15_000;
 /** What the server said instead of what it was asked for. */
 class Refused extends Error {}
 
+/** The token of this tab, where the server wants one. It is in no other tab and nowhere on the disk. */
+const TOKEN = "noetl-token";
+
+function askForToken(wanted) {
+  document.getElementById("token-form").hidden = !wanted;
+}
+
+function authorization() {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { authorization: `Bearer ${token}` } : {};
+}
+
+document.getElementById("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const input = document.getElementById("token");
+  sessionStorage.setItem(TOKEN, input.value.trim());
+  input.value = "";
+  askForToken(false);
+  for (const poller of Poller.all) poller.look();
+});
+
 async function get(path, parameters = {}) {
   const query = new URLSearchParams(parameters).toString();
   let answer;
   try {
     answer = await fetch(query ? `${path}?${query}` : path, {
       cache: "no-store",
+      headers: authorization(),
       signal: AbortSignal.timeout(ANSWER_MS_MAX),
     });
   } catch (error) {
     throw new Error(error.name === "TimeoutError" ? "it did not answer in time" : "it cannot be reached");
   }
+  if (answer.status === 401 || answer.status === 403) askForToken(true);
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
     throw new Refused(said.detail ?? `${path} was answered with status ${answer.status}`);
@@ -40,8 +63,11 @@ function trouble(about, text) {
 
 /** Does `work` now and every `interval` ms after it ended, while the page is in view. */
 class Poller {
+  static all = [];
+
   constructor(about, interval, work) {
     Object.assign(this, { about, interval, work, failures: 0, timer: null, busy: false, wanted: false });
+    Poller.all.push(this);
     document.addEventListener("visibilitychange", () => this.look());
     this.look();
   }
