@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`; both install first what is missing.
 
 BUILD := $(or $(CARGO_TARGET_DIR),target)
-# Further arguments: make run ARGS="--listen 0.0.0.0:8082"
+# Further arguments: make run ARGS="--listen 0.0.0.0:8082 --allow-anonymous"
 ARGS ?=
 
 .PHONY: help run test dist bench lint simulate loadtest performance torture fuzz
