@@ -244,7 +244,7 @@ mod tests {
         });
         let open: Vec<_> =
             operations.clone().filter(|(_, one)| one.needs == OPEN).map(|(path, _)| path).collect();
-        assert_eq!(open, ["/health", "/ready", "/api/openapi.json", "/docs"]);
+        assert_eq!(open, ["/health", "/ready", "/api/openapi.json", "/docs", "/"]);
         for (path, operation) in operations {
             let changes = matches!(operation.needs, Needs::Token(Scope::Write | Scope::Admin));
             assert_eq!(changes, operation.verb != Get, "{path}");
