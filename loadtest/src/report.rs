@@ -227,6 +227,22 @@ impl std::fmt::Display for RunReport {
     }
 }
 
+/// Writes results to the files that are wanted: as JSON, and as the Markdown that `render` makes.
+pub(crate) fn write_results(
+    json: Option<&Path>,
+    markdown: Option<&Path>,
+    results: &impl Serialize,
+    render: impl FnOnce() -> String,
+) -> Result<()> {
+    if let Some(path) = json {
+        write_json(path, results)?;
+    }
+    if let Some(path) = markdown {
+        std::fs::write(path, render()).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// Writes results as JSON.
 pub(crate) fn write_json(path: &Path, results: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(results).context("render the results")?;

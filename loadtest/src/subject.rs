@@ -1,6 +1,6 @@
 //! The server that is measured: one that is there, or one that is started for it.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::args::SubjectArgs;
 use crate::server::{Candidate, Server};
@@ -69,5 +69,19 @@ impl Subject {
     /// Stops a server that was started here; the bytes that its data takes on disk then.
     pub(crate) fn stop(self) -> Result<Option<u64>> {
         self.server.map(Server::stop).transpose()
+    }
+}
+
+/// What comes of the work; `None` where SIGINT ends it before.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T>>,
+) -> Result<Option<T>> {
+    tokio::select! {
+        done = work => done.map(Some),
+        signal = tokio::signal::ctrl_c() => {
+            signal.context("wait for SIGINT")?;
+            eprintln!("interrupted");
+            Ok(None)
+        }
     }
 }

@@ -104,10 +104,6 @@ impl Block {
         if cell.group != NO_GROUP {
             self.join_group(&cell, at, line.bound);
         }
-        if self.is_full() {
-            // Few lines will come to it from now on.
-            self.labels.shrink_to_fit();
-        }
         at
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -78,31 +79,14 @@ impl Server {
                     let Some((stream, permit)) = accepted else { continue };
                     let (api, stopped, times) = (Arc::clone(&api), stopped.clone(), self.settings.times);
                     let open = api.parts.telemetry.http.connections.clone();
-                    let Some(tls) = self.settings.tls.clone() else {
-                        connections.spawn(async move {
-                            open.inc();
-                            connection::serve(stream, api, times, stopped).await;
-                            open.dec();
-                            drop(permit);
-                        });
-                        continue;
+                    let held = Held { open, _permit: permit };
+                    // Two tasks of different sizes: a plain connection has no room for TLS.
+                    match self.settings.tls.clone() {
+                        None => connections
+                            .spawn(held.during(connection::serve(stream, api, times, stopped))),
+                        Some(tls) => connections
+                            .spawn(held.during(serve_tls(stream, tls, api, times, stopped))),
                     };
-                    connections.spawn(async move {
-                        open.inc();
-                        let failed = &api.parts.telemetry.http.handshakes_failed;
-                        // Who gets no further than this is given the time of a head.
-                        let mut stop = stopped.clone();
-                        let spoken = tokio::select! {
-                            spoken = tls.handshake(stream, times.head) => spoken,
-                            () = stop.requested() => None,
-                        };
-                        match spoken {
-                            Some(stream) => connection::serve(stream, api, times, stopped).await,
-                            None => failed.inc(),
-                        }
-                        open.dec();
-                        drop(permit);
-                    });
                 }
             }
         }
@@ -134,6 +118,38 @@ impl Server {
                 None
             }
         }
+    }
+}
+
+/// What a connection takes while it lasts: its place among all of them.
+struct Held {
+    open: IntGauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Held {
+    async fn during(self, connection: impl Future<Output = ()>) {
+        self.open.inc();
+        connection.await;
+        self.open.dec();
+    }
+}
+
+/// Serves whoever comes to terms in the time of a head.
+async fn serve_tls(
+    stream: TcpStream,
+    tls: Arc<Tls>,
+    api: Arc<Api>,
+    times: ConnectionTimes,
+    mut stop: Stop,
+) {
+    let spoken = tokio::select! {
+        spoken = tls.handshake(stream, times.head) => spoken,
+        () = stop.requested() => None,
+    };
+    match spoken {
+        Some(stream) => connection::serve(stream, api, times, stop).await,
+        None => api.parts.telemetry.http.handshakes_failed.inc(),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::args::{Cell, CompareArgs, SizeArgs};
 use crate::machine::Machine;
 use crate::plan::{Amount, PlanRequest, Shape};
-use crate::report::{RunReport, write_json};
+use crate::report::{RunReport, write_results};
 use crate::run::Exercise;
 use crate::server::{Candidate, Server};
 use crate::subject::Subject;
@@ -139,14 +139,8 @@ async fn all_rounds(
 }
 
 fn write(args: &CompareArgs, comparison: &Comparison) -> Result<()> {
-    if let Some(path) = &args.fleet.json {
-        write_json(path, comparison)?;
-    }
-    if let Some(path) = &args.markdown {
-        std::fs::write(path, markdown::render(comparison))
-            .with_context(|| format!("write {}", path.display()))?;
-    }
-    Ok(())
+    let (json, markdown) = (args.fleet.json.as_deref(), args.markdown.as_deref());
+    write_results(json, markdown, comparison, || markdown::render(comparison))
 }
 
 /// Starts one server, pushes to it, and stops it, whatever happened.

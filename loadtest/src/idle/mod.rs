@@ -3,16 +3,16 @@
 
 mod crowd;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::args::IdleArgs;
 use crate::latency::LatencySummary;
 use crate::machine::Machine;
 use crate::plan::{Amount, PlanRequest};
-use crate::report::{grouped, median, write_json};
+use crate::report::{grouped, median, write_results};
 use crate::session::Session;
-use crate::subject::Subject;
+use crate::subject::{Subject, unless_interrupted};
 use crate::usage::resident;
 use crate::verify::Exactness;
 use crowd::Crowd;
@@ -63,22 +63,10 @@ struct Idle {
 /// `loadtest idle`: true when everything acknowledged is stored.
 pub(crate) async fn idle(args: &IdleArgs) -> Result<bool> {
     let subject = Subject::of(&args.subject).await?;
-    let idle = tokio::select! {
-        idle = measure(args, &subject) => idle?,
-        signal = tokio::signal::ctrl_c() => {
-            signal.context("wait for SIGINT")?;
-            eprintln!("interrupted");
-            return Ok(false);
-        }
-    };
+    let Some(idle) = unless_interrupted(measure(args, &subject)).await? else { return Ok(false) };
     print!("{idle}");
-    if let Some(path) = &args.fleet.json {
-        write_json(path, &idle)?;
-    }
-    if let Some(path) = &args.markdown {
-        let written = std::fs::write(path, idle.markdown());
-        written.with_context(|| format!("write {}", path.display()))?;
-    }
+    let (json, markdown) = (args.fleet.json.as_deref(), args.markdown.as_deref());
+    write_results(json, markdown, &idle, || idle.markdown())?;
     subject.stop()?;
     Ok(idle.exactness.as_ref().is_none_or(Exactness::holds))
 }

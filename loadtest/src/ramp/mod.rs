@@ -7,16 +7,16 @@ mod table;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::args::RampArgs;
 use crate::latency::LatencySummary;
 use crate::machine::Machine;
 use crate::plan::{Amount, PlanRequest};
-use crate::report::{grouped, write_json};
+use crate::report::{grouped, write_results};
 use crate::session::Session;
-use crate::subject::Subject;
+use crate::subject::{Subject, unless_interrupted};
 use crate::usage::Meter;
 use crate::verify::Exactness;
 use search::Search;
@@ -81,22 +81,10 @@ impl Ramp {
 /// `loadtest ramp`: true when everything acknowledged is stored.
 pub(crate) async fn ramp(args: &RampArgs) -> Result<bool> {
     let subject = Subject::of(&args.subject).await?;
-    let ramp = tokio::select! {
-        ramp = climb(args, &subject) => ramp?,
-        signal = tokio::signal::ctrl_c() => {
-            signal.context("wait for SIGINT")?;
-            eprintln!("interrupted");
-            return Ok(false);
-        }
-    };
+    let Some(ramp) = unless_interrupted(climb(args, &subject)).await? else { return Ok(false) };
     print!("{}", table::summary(&ramp));
-    if let Some(path) = &args.fleet.json {
-        write_json(path, &ramp)?;
-    }
-    if let Some(path) = &args.markdown {
-        let written = std::fs::write(path, table::markdown(&ramp));
-        written.with_context(|| format!("write {}", path.display()))?;
-    }
+    let (json, markdown) = (args.fleet.json.as_deref(), args.markdown.as_deref());
+    write_results(json, markdown, &ramp, || table::markdown(&ramp))?;
     subject.stop()?;
     Ok(ramp.exactness.as_ref().is_none_or(Exactness::holds))
 }

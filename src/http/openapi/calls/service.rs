@@ -75,6 +75,17 @@ pub(in crate::http) static OPENAPI: Description = Description {
     errors: &[],
 };
 
+const A_PAGE: Answer = Answer {
+    status: 200,
+    text: "The page.",
+    headers: &[TAG, NO_CACHE],
+    media: &[Media {
+        media_type: "text/html; charset=utf-8",
+        schema: || json!({"type": "string"}),
+        example: None,
+    }],
+};
+
 pub(in crate::http) static DOCS: Description = Description {
     id: "docs",
     section: Section::Service,
@@ -82,19 +93,7 @@ pub(in crate::http) static DOCS: Description = Description {
     text: "",
     parameters: &[IF_NONE_MATCH],
     body: &[],
-    answers: &[
-        Answer {
-            status: 200,
-            text: "The page.",
-            headers: &[TAG, NO_CACHE],
-            media: &[Media {
-                media_type: "text/html; charset=utf-8",
-                schema: || json!({"type": "string"}),
-                example: None,
-            }],
-        },
-        UNCHANGED,
-    ],
+    answers: &[A_PAGE, UNCHANGED],
     errors: &[],
 };
 
@@ -105,18 +104,6 @@ pub(in crate::http) static STATUS: Description = Description {
     text: "",
     parameters: &[IF_NONE_MATCH],
     body: &[],
-    answers: &[
-        Answer {
-            status: 200,
-            text: "The page.",
-            headers: &[TAG, NO_CACHE],
-            media: &[Media {
-                media_type: "text/html; charset=utf-8",
-                schema: || json!({"type": "string"}),
-                example: None,
-            }],
-        },
-        UNCHANGED,
-    ],
+    answers: &[A_PAGE, UNCHANGED],
     errors: &[],
 };
