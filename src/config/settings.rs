@@ -228,8 +228,8 @@ settings! {
         /// used up.
         in_flight_bytes_max: usize =
             "in-flight-bytes-max", "256MiB", bytes().between("1KiB", "1TiB");
-        /// Time for which a connection may be idle. Set it to at least twice the interval at which
-        /// workers report, or each report opens a connection.
+        /// Time for which a connection may be idle; it is closed before half as much has passed again. Set
+        /// it to at least twice the interval at which workers report, or each report opens a connection.
         keep_alive: Duration = "keep-alive", "150s", DURATION.between("1s", "1d");
         /// Time in which the rest of a request's header must come once it has begun.
         head_timeout: Duration = "head-timeout", "10s", DURATION.between("100ms", "1h");

@@ -1,10 +1,12 @@
 //! Receives bodies: each within a limit and a deadline, all of them within a budget.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
@@ -92,10 +94,16 @@ pub(super) async fn receive(
         return Err(BodyError::TooLarge { limit });
     }
     let mut share = Share { budget: Arc::clone(budget), bytes: 0 };
-    let receiving = collect(body, limit, &mut share);
-    let bytes = tokio::time::timeout(deadline, receiving)
-        .await
-        .map_err(|_| BodyError::TooSlow { seconds: deadline.as_secs() })??;
+    let bytes = {
+        let mut receiving = pin!(collect(body, limit, &mut share));
+        // Most bodies come with their heads: only for others a clock is read and a timer made.
+        match receiving.as_mut().now_or_never() {
+            Some(received) => received?,
+            None => Box::pin(tokio::time::timeout(deadline, receiving))
+                .await
+                .map_err(|_| BodyError::TooSlow { seconds: deadline.as_secs() })??,
+        }
+    };
     Ok(Received { bytes, share })
 }
 

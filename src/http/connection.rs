@@ -11,8 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::api::Api;
-use super::head_timer::HeadTimer;
 use super::impatience::{Impatient, Limits, Turns};
+use super::server::Held;
 use crate::access::Remembered;
 use crate::shutdown::Stop;
 
@@ -23,10 +23,13 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Bytes that hyper buffers of one connection; bodies do not count.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
+/// Looks in the time of `keep_alive`.
+const LOOKS: u32 = 2;
+
 /// How long a client may keep a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionTimes {
-    /// Without a request, and for a request's head.
+    /// Without a request. It is ended at the latest when half as much has passed again.
     pub keep_alive: Duration,
     /// For a request's head once it has begun.
     pub head: Duration,
@@ -35,9 +38,10 @@ pub struct ConnectionTimes {
 }
 
 /// Serves requests on `stream` until the client leaves, is slower than `times` allow, or
-/// the server stops; then the request in progress is answered first.
+/// the server stops; then the request in progress is answered first. `_held` is let go at the end.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    _held: Held,
     api: Arc<Api>,
     times: ConnectionTimes,
     mut stop: Stop,
@@ -52,27 +56,25 @@ pub(super) async fn serve(
         turns.next();
         Ok::<_, Infallible>(reply)
     });
-    let timer = HeadTimer::new();
-    let connection = http1::Builder::new()
-        .timer(timer.clone())
-        .header_read_timeout(times.keep_alive)
+    let mut http = http1::Builder::new();
+    http
+        // hyper's own clock would be read several times for each request, see `silence`.
+        .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         // Otherwise hyper makes ready to read on while a request is worked on, only to see the client
         // leave; and since that request's bytes are still in its buffer, it takes a new one, for
         // each request. A client that leaves is seen when the answer is written.
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), handle);
-    let mut connection = pin!(connection);
-    let mut due = pin!(timer.due(times.keep_alive));
+        .half_close(true);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), handle));
+    let mut silence = pin!(silence(&turns, times.keep_alive));
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
             biased;
             ended = connection.as_mut() => break ended,
-            // The next turn polls the connection, which ends itself.
-            () = due.as_mut() => due.set(timer.due(times.keep_alive)),
+            () = silence.as_mut() => break Ok(()),
             () = stop.requested(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
@@ -82,5 +84,52 @@ pub(super) async fn serve(
     if let Err(error) = ended {
         // A client that breaks off or speaks no HTTP is no trouble of ours.
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// Resolves when no request has been in progress for `keep_alive`, and before half as much has
+/// passed again.
+///
+/// Who looks now and then whether anything has happened need not note for each request when it
+/// did: thousands of times a second that is a clock to be read, and a timer to be kept.
+async fn silence(turns: &Turns, keep_alive: Duration) {
+    let mut seen = turns.now();
+    let mut looks = 0;
+    while looks < LOOKS {
+        tokio::time::sleep(keep_alive / LOOKS).await;
+        let turn = turns.now();
+        looks = if turn.is_idle() && turn == seen { looks + 1 } else { 0 };
+        seen = turn;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(100);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_noticed_after_keep_alive_and_before_half_as_much_again() {
+        let began = tokio::time::Instant::now();
+        let turns = Turns::default();
+        let silence = silence(&turns, KEEP_ALIVE);
+        tokio::pin!(silence);
+        let mut pass = async |seconds| {
+            tokio::select! {
+                biased;
+                () = silence.as_mut() => panic!("silent after {:?}", began.elapsed()),
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            }
+        };
+        pass(99).await;
+        turns.next();
+        pass(1000).await;
+        turns.next();
+        let answered = tokio::time::Instant::now();
+        pass(99).await;
+        silence.await;
+        assert!(answered.elapsed() >= KEEP_ALIVE, "{:?}", answered.elapsed());
+        assert!(answered.elapsed() <= KEEP_ALIVE * 3 / 2, "{:?}", answered.elapsed());
     }
 }

@@ -1,8 +1,8 @@
 //! Ends a connection whose client keeps it waiting where hyper would wait for ever, or too long: for
 //! the rest of a request's head that has begun, and for an answer to be taken.
 //!
-//! hyper has one limit for a head and the silence before it, which must be as long as clients may be
-//! silent, and none for writing.
+//! hyper has one limit for a head and the silence before it, which would have to be as long as clients may
+//! be silent, and none for writing.
 
 use std::io;
 use std::pin::Pin;
@@ -23,9 +23,20 @@ pub(super) struct Limits {
     pub(super) answer: Duration,
 }
 
-/// How many times a request was begun or answered on a connection: odd while one is in progress.
+/// Counts how many times a request was begun or answered on a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns(Arc<AtomicU32>);
+
+/// What was counted at a moment: odd while a request is in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn(u32);
+
+impl Turn {
+    /// No request is in progress.
+    pub(super) fn is_idle(self) -> bool {
+        self.0.is_multiple_of(2)
+    }
+}
 
 impl Turns {
     /// A request's head is complete, or its answer is decided.
@@ -33,8 +44,8 @@ impl Turns {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn now(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    pub(super) fn now(&self) -> Turn {
+        Turn(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -44,7 +55,7 @@ pub(super) struct Impatient<S> {
     limits: Limits,
     turns: Turns,
     /// The turn at which bytes came that belong to a head.
-    head_begun: Option<u32>,
+    head_begun: Option<Turn>,
     /// Both timers are made only when there is something to wait for, which there seldom is.
     head_timer: Option<Pin<Box<Sleep>>>,
     answer_timer: Option<Pin<Box<Sleep>>>,
@@ -58,9 +69,8 @@ impl<S> Impatient<S> {
 
     fn head_came(&mut self, bytes: usize) {
         let turn = self.turns.now();
-        let idle = turn.is_multiple_of(2);
         if self.head_begun != Some(turn) {
-            self.head_begun = (idle && bytes > 0).then_some(turn);
+            self.head_begun = (turn.is_idle() && bytes > 0).then_some(turn);
             self.head_timer = None;
         }
     }

@@ -9,7 +9,6 @@ mod admission;
 mod api;
 mod body;
 mod connection;
-mod head_timer;
 mod impatience;
 mod negotiation;
 mod openapi;

@@ -78,14 +78,13 @@ impl Server {
                 accepted = self.accept(&permits) => {
                     let Some((stream, permit)) = accepted else { continue };
                     let (api, stopped, times) = (Arc::clone(&api), stopped.clone(), self.settings.times);
-                    let open = api.parts.telemetry.http.connections.clone();
-                    let held = Held { open, _permit: permit };
+                    let held = Held::new(&api.parts.telemetry.http.connections, permit);
                     // Two tasks of different sizes: a plain connection has no room for TLS.
                     match self.settings.tls.clone() {
-                        None => connections
-                            .spawn(held.during(connection::serve(stream, api, times, stopped))),
-                        Some(tls) => connections
-                            .spawn(held.during(serve_tls(stream, tls, api, times, stopped))),
+                        None => {
+                            connections.spawn(connection::serve(stream, held, api, times, stopped))
+                        }
+                        Some(tls) => connections.spawn(serve_tls(stream, held, tls, api, times, stopped)),
                     };
                 }
             }
@@ -122,15 +121,23 @@ impl Server {
 }
 
 /// What a connection takes while it lasts: its place among all of them.
-struct Held {
+///
+/// It goes with the connection's future and does not hold it: a future within another one is stored
+/// twice, as what was given and as what is awaited.
+pub(super) struct Held {
     open: IntGauge,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Held {
-    async fn during(self, connection: impl Future<Output = ()>) {
-        self.open.inc();
-        connection.await;
+    fn new(open: &IntGauge, permit: OwnedSemaphorePermit) -> Self {
+        open.inc();
+        Self { open: open.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
         self.open.dec();
     }
 }
@@ -138,6 +145,7 @@ impl Held {
 /// Serves whoever comes to terms in the time of a head.
 async fn serve_tls(
     stream: TcpStream,
+    held: Held,
     tls: Arc<Tls>,
     api: Arc<Api>,
     times: ConnectionTimes,
@@ -148,7 +156,7 @@ async fn serve_tls(
         () = stop.requested() => None,
     };
     match spoken {
-        Some(stream) => connection::serve(stream, api, times, stop).await,
+        Some(stream) => connection::serve(stream, held, api, times, stop).await,
         None => api.parts.telemetry.http.handshakes_failed.inc(),
     }
 }

@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogPosition;
 use super::batch::{Batch, Ticket};
+use super::crowd::{self, Expected};
 use super::error::{AppendError, LogFailed};
 use super::progress::Progress;
 use super::record::{frame_bytes, stage};
@@ -63,6 +65,10 @@ struct Staging {
     bytes: Vec<u8>,
     /// Offsets into `bytes` at which a new segment begins.
     cuts: Vec<usize>,
+    /// In `bytes`.
+    records: usize,
+    /// With how many records the writer goes on that gathers; 0 while it does not.
+    awaited: usize,
     /// The position of the next record.
     next: LogPosition,
     /// Bytes left in the segment that the next record goes to.
@@ -82,6 +88,7 @@ struct Staging {
 pub(super) struct Work {
     pub(super) bytes: Vec<u8>,
     pub(super) cuts: Vec<usize>,
+    pub(super) records: usize,
     pub(super) batch: Arc<Batch>,
 }
 
@@ -105,6 +112,8 @@ impl Intake {
         let staging = Staging {
             bytes: Vec::new(),
             cuts: Vec::new(),
+            records: 0,
+            awaited: 0,
             next,
             room,
             spares: 0,
@@ -160,11 +169,15 @@ impl Intake {
         let position = staging.next;
         staging.next = position.advance(u64::from(rows.max(1)));
         self.progress.set_appended(staging.next);
-        let writer_may_sleep = staging.bytes.is_empty();
+        staging.records += 1;
+        let writer_waits = match staging.awaited {
+            0 => staging.records == 1,
+            awaited => staging.records == awaited,
+        };
         stage(&mut staging.bytes, position, rows, payload);
         let batch = Arc::clone(&staging.batch);
         drop(staging);
-        if writer_may_sleep {
+        if writer_waits {
             self.work.notify_one();
         }
         Ok(Ticket::new(position, Some(batch)))
@@ -198,6 +211,8 @@ impl Intake {
             }
         };
         self.set_gate(gate);
+        // Nobody comes until the writer has taken what there is: it need not wait for a crowd.
+        self.work.notify_one();
         Err(refusal)
     }
 
@@ -219,6 +234,31 @@ impl Intake {
         Ok(Ticket::new(staging.next, batch))
     }
 
+    /// Waits for company, as [`crowd::expected`] says, where `acknowledged` records were synced just now.
+    pub(super) fn gather(&self, acknowledged: usize) {
+        let mut staging = self.staging.lock();
+        if let Some(expected) = crowd::expected(acknowledged, staging.records) {
+            self.await_crowd(&mut staging, expected);
+        }
+    }
+
+    fn await_crowd(&self, staging: &mut MutexGuard<'_, Staging>, expected: Expected) {
+        let until = Instant::now() + expected.patience;
+        staging.awaited = expected.records;
+        while staging.records < expected.records && self.takes(staging) {
+            if self.work.wait_until(staging, until).timed_out() {
+                break;
+            }
+        }
+        staging.awaited = 0;
+    }
+
+    /// Whether anybody may come.
+    fn takes(&self, staging: &Staging) -> bool {
+        matches!(staging.phase, Phase::Running)
+            && self.gate.load(Ordering::Relaxed) == Gate::Open as u8
+    }
+
     /// Waits for records and swaps them into `work`, which must be empty; `false` when there are
     /// none and none will come.
     pub(super) fn take(&self, work: &mut Work) -> bool {
@@ -231,6 +271,7 @@ impl Intake {
         }
         std::mem::swap(&mut staging.bytes, &mut work.bytes);
         std::mem::swap(&mut staging.cuts, &mut work.cuts);
+        work.records = std::mem::take(&mut staging.records);
         work.batch = std::mem::take(&mut staging.batch);
         staging.in_flight = Some(Arc::clone(&work.batch));
         if self.gate.load(Ordering::Relaxed) == Gate::StagingFull as u8 {
@@ -247,6 +288,7 @@ impl Intake {
     }
 
     /// Bytes that wait for a sync.
+    #[cfg(test)]
     pub(super) fn staged_bytes(&self) -> usize {
         self.staging.lock().bytes.len()
     }
@@ -301,6 +343,7 @@ impl Intake {
         }
         self.set_gate(Gate::Failed);
         staging.bytes = Vec::new();
+        staging.records = 0;
         let waiting = [Some(std::mem::take(&mut staging.batch)), staging.in_flight.take()];
         drop(staging);
         self.work.notify_all();
@@ -321,3 +364,6 @@ impl Intake {
         self.gate.store(gate as u8, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ mod batch;
 #[cfg(test)]
 pub(crate) mod by_hand;
 mod catalog;
+mod crowd;
 mod cursor;
 pub mod disk;
 mod drain;

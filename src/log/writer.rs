@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::thread::set_current_timer_slack;
 use uuid::Uuid;
@@ -42,18 +42,6 @@ pub(super) struct Writer {
     pub(super) records: u64,
 }
 
-/// Where a sync covered as many records as this, the next one waits until those who were
-/// acknowledged are back.
-///
-/// A lone client never waits for company: only many at once do, for whom fewer syncs mean less
-/// work for the processor that their requests need.
-const GATHER_FROM_RECORDS: u64 = 8;
-/// What a client needs at least, of this server's time, to come back.
-const GATHER_PER_RECORD: Duration = Duration::from_micros(4);
-/// When nobody came for so long, all who will are there.
-const QUIET: Duration = Duration::from_micros(40);
-/// The longest wait, for when they never cease to come.
-const GATHER_MAX: Duration = Duration::from_micros(700);
 /// How late this thread may be woken. Linux has a thread sleep longer than it asked for, 50
 /// microseconds by default.
 const TIMER_SLACK_NS: NonZeroU64 = NonZeroU64::new(1000).expect("1000 is not 0");
@@ -67,33 +55,15 @@ impl Writer {
         let mut work = Work::default();
         let mut acknowledged = 0;
         loop {
-            if acknowledged >= GATHER_FROM_RECORDS {
-                self.gather(acknowledged);
-            }
+            self.intake.gather(acknowledged);
             if !self.intake.take(&mut work) {
                 return;
             }
-            let before = self.records;
             if !self.persist_or_fail(&mut work) {
                 return;
             }
+            acknowledged = work.records;
             self.acknowledge(&mut work);
-            acknowledged = self.records - before;
-        }
-    }
-
-    /// Lets further records come, as long as they do.
-    fn gather(&self, acknowledged: u64) {
-        let until = Instant::now() + GATHER_MAX;
-        let back = GATHER_PER_RECORD * u32::try_from(acknowledged).unwrap_or(u32::MAX);
-        std::thread::sleep(back.min(GATHER_MAX));
-        let mut staged = self.intake.staged_bytes();
-        while Instant::now() < until {
-            std::thread::sleep(QUIET);
-            let before = std::mem::replace(&mut staged, self.intake.staged_bytes());
-            if staged == before {
-                break;
-            }
         }
     }
 
