@@ -4,12 +4,13 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments: make run ARGS="--listen 0.0.0.0:8082 --allow-anonymous"
 ARGS ?=
 
-.PHONY: help run test dist bench lint simulate loadtest performance torture fuzz
+.PHONY: help run test dist pgo bench lint simulate loadtest performance torture fuzz
 
 help:
 	@echo 'make run       build and start the server with a PostgreSQL of its own'
 	@echo 'make test      every test, against a real PostgreSQL and a real Prometheus'
 	@echo 'make dist      a release archive and a Debian package, in target/dist'
+	@echo 'make pgo       the server built for this processor and by a profile of its own work'
 	@echo 'make bench     the benchmarks'
 	@echo 'make lint      formatting, clippy and documentation, without warnings'
 	@echo 'make simulate  worlds that go wrong: make simulate SEEDS=100000 FROM=0; TOLD=1 tells them line by line'
@@ -31,6 +32,10 @@ test:
 dist:
 	cargo build --release --locked -p noetl-metrics
 	scripts/dist.sh
+
+# Some ten minutes; see docs/performance.md for what it gains.
+pgo:
+	scripts/pgo.sh
 
 bench:
 	cargo bench -p noetl-metrics -p noetl-metrics-client $(ARGS)

@@ -160,7 +160,7 @@ settings! {
         /// `auto` looks on PATH and under `/usr/lib/postgresql`, and takes the newest.
         postgres_bin_dir: Option<PathBuf> = "postgres-bin-dir", "auto", DIRECTORY_OR_AUTO;
         /// Rows after which a batch is flushed into PostgreSQL. One row holds one report's values.
-        batch_rows_max: usize = "batch-rows-max", "20_000", count().between("1", "1_000_000");
+        batch_rows_max: usize = "batch-rows-max", "50_000", count().between("1", "1_000_000");
         /// Age after which a batch is flushed, however few rows it has.
         batch_age_max: Duration = "batch-age-max", "1s", DURATION.between("1ms", "1m");
         /// How much time one partition covers: `day` or `hour`.
