@@ -51,6 +51,7 @@ mod status_page;
 mod systemd;
 mod tls;
 mod worker_commands;
+mod worker_tls;
 
 // The project.
 mod client_words;
