@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::api::Api;
+use super::front::Front;
 use super::head_timer::HeadTimer;
 use super::impatience::{Impatient, Limits, Turns};
 use crate::access::Remembered;
@@ -38,7 +38,7 @@ pub struct ConnectionTimes {
 /// the server stops; then the request in progress is answered first.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    api: Arc<Api>,
+    front: Arc<Front>,
     times: ConnectionTimes,
     mut stop: Stop,
 ) {
@@ -48,7 +48,7 @@ pub(super) async fn serve(
     let remembered = Remembered::default();
     let handle = service_fn(|request| async {
         turns.next();
-        let reply = api.handle(request, &remembered).await;
+        let reply = front.handle(request, &remembered).await;
         turns.next();
         Ok::<_, Infallible>(reply)
     });

@@ -40,6 +40,7 @@ mod python_worker;
 mod quarantine;
 mod query;
 mod read_log;
+mod readiness;
 mod recovery;
 mod report;
 mod reporter;
