@@ -15,6 +15,7 @@ mod impatience;
 mod negotiation;
 mod openapi;
 mod partitions;
+mod policy;
 mod readiness;
 mod reading;
 mod reply;

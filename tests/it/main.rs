@@ -45,6 +45,7 @@ mod recovery;
 mod report;
 mod reporter;
 mod runtime;
+mod secrets;
 mod self_report;
 mod slow_clients;
 mod start;
