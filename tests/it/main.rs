@@ -25,6 +25,7 @@ mod commands;
 mod connections;
 mod cut_commits;
 mod disks;
+mod dist;
 mod durability;
 mod external;
 mod fleet;
