@@ -4,7 +4,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # Further arguments: make run ARGS="--listen 0.0.0.0:8082 --allow-anonymous"
 ARGS ?=
 
-.PHONY: help run test dist pgo bench lint simulate loadtest performance torture fuzz
+.PHONY: help run test dist pgo bench lint dependencies advisories simulate loadtest performance torture fuzz
 
 help:
 	@echo 'make run       build and start the server with a PostgreSQL of its own'
@@ -13,6 +13,8 @@ help:
 	@echo 'make pgo       the server built for this processor and by a profile of its own work'
 	@echo 'make bench     the benchmarks'
 	@echo 'make lint      formatting, clippy and documentation, without warnings'
+	@echo 'make dependencies  their licences and sources, and what is known against them'
+	@echo 'make advisories  takes the newest list of what is known, from GitHub'
 	@echo 'make simulate  worlds that go wrong: make simulate SEEDS=100000 FROM=0; TOLD=1 tells them line by line'
 	@echo 'make loadtest  a simulated fleet; see make loadtest ARGS=--help'
 	@echo 'make performance  the tables and figures of docs/performance.md: make performance ROUNDS=5'
@@ -23,19 +25,27 @@ run:
 	@scripts/setup.sh run
 	NOETL_DATA_DIR="$${NOETL_DATA_DIR:-$$(scripts/data_dir.sh)}" cargo run --release -- serve $(ARGS)
 
-# The tests take python3, prometheus and promtool from PATH.
-test: export PATH := $(abspath $(BUILD)/venv/bin):$(PATH):$(abspath $(BUILD)/tools/usr/bin)
+# The tests take python3, prometheus and promtool from PATH, and cargo its subcommands.
+test dependencies dist: export PATH := $(abspath $(BUILD)/venv/bin):$(abspath $(BUILD)/tools/bin):$(PATH):$(abspath $(BUILD)/tools/usr/bin)
 test:
 	@scripts/setup.sh test
 	cargo test --workspace $(ARGS)
 
 dist:
+	@scripts/setup.sh dist
 	cargo build --release --locked -p noetl-metrics
 	scripts/dist.sh
 
 # Some ten minutes; see docs/performance.md for what it gains.
 pgo:
 	scripts/pgo.sh
+
+dependencies:
+	@scripts/setup.sh dependencies
+	scripts/dependencies.sh
+
+advisories:
+	scripts/dependencies.sh renew
 
 bench:
 	cargo bench -p noetl-metrics -p noetl-metrics-client $(ARGS)

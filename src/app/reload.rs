@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::block_in_place;
 
+use super::supervisor::Supervisor;
 use super::{access, tls};
 use crate::access::Gate;
 use crate::config::Settings;
@@ -27,6 +28,7 @@ pub(super) struct Reload {
     pub(super) settings: Settings,
     pub(super) gate: Arc<Gate>,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) supervisor: Arc<Supervisor>,
 }
 
 impl Reload {
@@ -49,7 +51,9 @@ impl Reload {
                     if signal.is_none() {
                         return;
                     }
+                    self.supervisor.reloading();
                     block_in_place(|| self.reload());
+                    self.supervisor.ready();
                 }
             }
         }

@@ -9,13 +9,16 @@ use tokio::task::JoinHandle;
 
 use super::database::StartedDatabase;
 use super::reload::{HangUps, Reload};
+use super::supervisor::Supervisor;
 use super::{AppError, access, open_files, own_row, tls};
 use crate::access::Gate;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::exposition::{Page, PageSettings};
 use crate::flush::{BatchSettings, FlushError, Flusher, PostgresSink, reader_at};
-use crate::http::{Api, ApiParts, ApiSettings, ConnectionTimes, Server, ServerSettings};
+use crate::http::{
+    Api, ApiParts, ApiSettings, ConnectionTimes, Front, Latch, Readiness, Server, ServerSettings,
+};
 use crate::ingest::{Ingest, IngestParts, IngestSettings, Outlines};
 use crate::jobs::{
     Maintenance, MaintenanceSettings, MemoryUpkeep, PartitionUpkeep, RuntimeUpkeep, SelfReport,
@@ -46,8 +49,10 @@ const STAGING_BYTES_MAX: usize = 128 << 20;
 /// A running server: what it consists of, and how to end it.
 pub(super) struct Running {
     pub(super) api: Arc<Api>,
+    pub(super) readiness: Arc<Readiness>,
     pub(super) log: Log,
     pub(super) progress: Arc<Progress>,
+    pub(super) drain_delay: Duration,
     pub(super) drain_timeout: Duration,
     /// Tells the port and the jobs to stop.
     pub(super) stop: Switch,
@@ -76,7 +81,11 @@ struct Memory {
 
 impl Running {
     /// Starts the server.
-    pub(super) async fn start(settings: &Settings, hang_ups: HangUps) -> Result<Self, AppError> {
+    pub(super) async fn start(
+        settings: &Settings,
+        hang_ups: HangUps,
+        supervisor: &Arc<Supervisor>,
+    ) -> Result<Self, AppError> {
         let began = Instant::now();
         let gate = Arc::new(access::gate(settings)?);
         let tls = tls::start(settings)?.map(Arc::new);
@@ -92,6 +101,15 @@ impl Running {
             },
             tls: tls.clone(),
         })?;
+        let address = server.address();
+        let readiness = Arc::new(Readiness::starting());
+        let front = Arc::new(Front::new(Arc::clone(&readiness), Arc::clone(&telemetry)));
+        let (stop, stopped) = shutdown::channel();
+        // From here on it is told what the start waits for. A start that fails ends the process, and
+        // with it this task.
+        let server =
+            tokio::spawn(server.run(Arc::clone(&front), stopped.clone(), settings.drain_timeout));
+        readiness.drop_latch(Latch::Port);
         let data_dir = |source| AppError::DataDir { path: settings.data_dir.clone(), source };
         let disk: Arc<dyn Disk> =
             Arc::new(RealDisk::new(&settings.data_dir.join("log")).map_err(data_dir)?);
@@ -100,6 +118,7 @@ impl Running {
         let database = StartedDatabase::start(settings, registered).await?;
         let conn = database.prepare(&mut identity, &*disk).await?;
         let number = identity.node().ok_or(AppError::Interrupted)?;
+        readiness.drop_latch(Latch::Database);
         let group_ids = GroupIds::new(number, identity.take_group_block(&*disk)?)
             .with_groups_closed_below(identity.groups_closed_below());
         let window = Arc::new(PartitionWindow::new(
@@ -133,14 +152,15 @@ impl Running {
             database.try_in_time("making partitions", memory.partitions.prepare()).await;
             fill(conn, &memory.registry, settings, &*clock).await;
         }
+        readiness.drop_latch(Latch::Memory);
         let log = open_log(settings, &disk, &telemetry, &memory, &*clock)?;
         let progress = log.progress();
         if let Some(stored) = stored {
             // The flush asks this again; here it keeps a server from taking what it cannot store.
             reader_at(&log.readers(), stored)?;
         }
+        readiness.drop_latch(Latch::Log);
 
-        let (stop, stopped) = shutdown::channel();
         let (stop_postgres, mut postgres_stopped) = shutdown::channel();
         let (loader, requests) = ComponentLoader::new(LOAD_REQUESTS_MAX);
         let load = Loader::new(
@@ -171,28 +191,37 @@ impl Running {
         };
         let partitions = PartitionUpkeep { maintenance: Arc::clone(&memory.partitions) };
         let runtime = tokio::spawn(runtime.run(stopped.clone()));
-        let address = server.address();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{address}");
-        let reload = Reload { hang_ups, settings: settings.clone(), gate: Arc::clone(&gate), tls };
+        let reload = Reload {
+            hang_ups,
+            settings: settings.clone(),
+            gate: Arc::clone(&gate),
+            tls,
+            supervisor: Arc::clone(supervisor),
+        };
+        let ready = Arc::clone(&readiness);
         let (api, self_report, self_report_requests) =
-            build_api(settings, gate, &database, loader, memory, &log, clock, telemetry);
+            build_api(settings, gate, &database, loader, memory, &log, clock, ready, telemetry);
         let jobs = vec![
             tokio::spawn(load.run()),
             tokio::spawn(reload.run(stopped.clone())),
             tokio::spawn(partitions.run(stopped.clone())),
             tokio::spawn(upkeep.run(stopped.clone())),
-            tokio::spawn(self_report.run(self_report_requests, stopped.clone())),
+            tokio::spawn(self_report.run(self_report_requests, stopped)),
         ];
-        let server = tokio::spawn(server.run(Arc::clone(&api), stopped, settings.drain_timeout));
         let postgres = database.embedded.map(|embedded| {
             tokio::spawn(embedded.supervise(async move { postgres_stopped.requested().await }))
         });
+        front.open(Arc::clone(&api));
+        readiness.drop_latch(Latch::Tasks);
         tracing::info!(%address, node = number.get(), took_ms = began.elapsed().as_millis() as u64, "started");
         Ok(Self {
             api,
+            readiness,
             log,
             progress,
+            drain_delay: settings.drain_delay,
             drain_timeout: settings.drain_timeout,
             stop,
             server,
@@ -292,6 +321,7 @@ fn build_api(
     memory: Memory,
     log: &Log,
     clock: Arc<dyn Clock>,
+    readiness: Arc<Readiness>,
     telemetry: Arc<Telemetry>,
 ) -> (Arc<Api>, SelfReport, SelfReportRequests) {
     let time_zone = settings.time_zone.clone().unwrap_or_else(TimeZone::system);
@@ -345,6 +375,7 @@ fn build_api(
         queries: Arc::new(Queries::new(pool, settings.query_timeout)),
         partitions: memory.partitions,
         progress: log.progress(),
+        readiness,
         telemetry,
     };
     let api_settings = ApiSettings {

@@ -1,5 +1,5 @@
-//! What systemd is told, where it started the server (`Type=notify`): ready, stopping, and that
-//! the server lives. Its protocol is one datagram per word, see sd_notify(3).
+//! What systemd is told, where it started the server (`Type=notify` or `notify-reload`): ready,
+//! reloading, stopping, and that the server lives. Its protocol is one datagram per word, see sd_notify(3).
 
 use std::env;
 use std::ffi::OsStr;
@@ -42,6 +42,14 @@ impl Supervisor {
     /// Requests are answered.
     pub(super) fn ready(&self) {
         self.say("READY=1");
+    }
+
+    /// Files are read again, from now until [`Self::ready`] is said once more.
+    pub(super) fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        // `Type=notify-reload` tells by the time which signal this is about.
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
     /// The end has begun.

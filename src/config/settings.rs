@@ -237,7 +237,10 @@ settings! {
         body_timeout: Duration = "body-timeout", "30s", DURATION.between("100ms", "1h");
         /// Time in which a client must take an answer that it does not take at once.
         answer_timeout: Duration = "answer-timeout", "1m", DURATION.between("100ms", "1h");
-        /// Time that a stopping server takes to finish requests and flush. What is left then
+        /// Time for which a server that was told to stop goes on as before while `GET /ready` already
+        /// says no, so that load balancers turn to others first. A second signal cuts it short.
+        drain_delay: Duration = "drain-delay", "0s", DURATION.between("0s", "10m");
+        /// Time that a stopping server then takes to finish requests and flush. What is left then
         /// stays in the log for the next start.
         drain_timeout: Duration = "drain-timeout", "30s", DURATION.between("100ms", "1h");
     }

@@ -37,9 +37,12 @@ pub enum WorkerCommand {
 }
 
 /// The variables of `push`.
-const PUSH_KEYS: [&str; 5] = [
+const PUSH_KEYS: [&str; 8] = [
     "server-url",
     "worker-token-file",
+    "worker-ca-file",
+    "worker-cert-file",
+    "worker-key-file",
     "worker-pool-name",
     "worker-request-timeout",
     "worker-compress-above",

@@ -38,6 +38,12 @@ pub(super) async fn refuse(denied: Denied, request: Request<Incoming>) -> Reply 
     };
     let mut reply = reply::error(status, code, &denied.to_string());
     reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(denied));
+    turn_away(reply, request).await
+}
+
+/// The answer to who has to come with something else, or at another time: so that it is seen, the
+/// body is taken off the connection first.
+pub(super) async fn turn_away(reply: Reply, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     report::after_so_much(reply, &head.headers, body, DISCARD_BYTES).await
 }

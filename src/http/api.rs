@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::admission;
 use super::body::BodyBudget;
 use super::openapi::Documents;
+use super::readiness::Readiness;
 use super::reply::{self, Reply};
 use super::retry_after::Spread;
 use super::routes::{self, Handler};
@@ -65,6 +66,8 @@ pub struct ApiParts {
     pub partitions: Arc<Maintenance>,
     /// How far the log is.
     pub progress: Arc<Progress>,
+    /// Whether requests should be sent here.
+    pub readiness: Arc<Readiness>,
     /// Where requests are counted.
     pub telemetry: Arc<Telemetry>,
 }

@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::api::Api;
+use super::front::Front;
 use super::impatience::{Impatient, Limits, Turns};
 use super::server::Held;
 use crate::access::Remembered;
@@ -42,7 +42,7 @@ pub struct ConnectionTimes {
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     _held: Held,
-    api: Arc<Api>,
+    front: Arc<Front>,
     times: ConnectionTimes,
     mut stop: Stop,
 ) {
@@ -52,7 +52,7 @@ pub(super) async fn serve(
     let remembered = Remembered::default();
     let handle = service_fn(|request| async {
         turns.next();
-        let reply = api.handle(request, &remembered).await;
+        let reply = front.handle(request, &remembered).await;
         turns.next();
         Ok::<_, Infallible>(reply)
     });

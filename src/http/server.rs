@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
-use super::api::Api;
 use super::connection::{self, ConnectionTimes};
+use super::front::Front;
 use super::tls::Tls;
 use crate::shutdown::Stop;
 
@@ -67,7 +67,7 @@ impl Server {
 
     /// Serves until `stop` says so, then answers what is in progress and returns how many
     /// connections were left when `drain` was over.
-    pub async fn run(self, api: Arc<Api>, mut stop: Stop, drain: Duration) -> usize {
+    pub async fn run(self, front: Arc<Front>, mut stop: Stop, drain: Duration) -> usize {
         let permits = Arc::new(Semaphore::new(self.settings.connections_max));
         let mut connections = JoinSet::new();
         let stopped = stop.clone();
@@ -77,14 +77,14 @@ impl Server {
                 Some(ended) = connections.join_next() => report_panic(ended),
                 accepted = self.accept(&permits) => {
                     let Some((stream, permit)) = accepted else { continue };
-                    let (api, stopped, times) = (Arc::clone(&api), stopped.clone(), self.settings.times);
-                    let held = Held::new(&api.parts.telemetry.http.connections, permit);
+                    let (front, stopped, times) = (Arc::clone(&front), stopped.clone(), self.settings.times);
+                    let held = Held::new(&front.telemetry.http.connections, permit);
                     // Two tasks of different sizes: a plain connection has no room for TLS.
                     match self.settings.tls.clone() {
                         None => {
-                            connections.spawn(connection::serve(stream, held, api, times, stopped))
+                            connections.spawn(connection::serve(stream, held, front, times, stopped))
                         }
-                        Some(tls) => connections.spawn(serve_tls(stream, held, tls, api, times, stopped)),
+                        Some(tls) => connections.spawn(serve_tls(stream, held, tls, front, times, stopped)),
                     };
                 }
             }
@@ -147,7 +147,7 @@ async fn serve_tls(
     stream: TcpStream,
     held: Held,
     tls: Arc<Tls>,
-    api: Arc<Api>,
+    front: Arc<Front>,
     times: ConnectionTimes,
     mut stop: Stop,
 ) {
@@ -156,8 +156,8 @@ async fn serve_tls(
         () = stop.requested() => None,
     };
     match spoken {
-        Some(stream) => connection::serve(stream, held, api, times, stop).await,
-        None => api.parts.telemetry.http.handshakes_failed.inc(),
+        Some(stream) => connection::serve(stream, held, front, times, stop).await,
+        None => front.telemetry.http.handshakes_failed.inc(),
     }
 }
 

@@ -1,10 +1,15 @@
 //! For those who run the server: is it alive, is it ready, how is it doing.
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{self, HeaderValue};
 
 use super::api::Api;
+use super::readiness::{Latch, Latches, Readiness};
 use super::reply::{self, Reply};
+use crate::protocol::answer;
+
+/// Seconds after which to ask a server again that is not ready.
+const RETRY_AFTER_S: u32 = 5;
 
 /// The process answers.
 pub(super) fn health() -> Reply {
@@ -13,25 +18,45 @@ pub(super) fn health() -> Reply {
 
 /// Reports are taken. A database that is away does not change that: the log buffers.
 pub(super) fn ready(api: &Api) -> Reply {
-    let telemetry = &api.parts.telemetry;
-    if api.is_draining() {
-        return reply::retry(
-            StatusCode::SERVICE_UNAVAILABLE,
-            5,
-            "stopping",
-            "the server is stopping",
-        );
+    let latches = api.parts.readiness.now();
+    if let Some((code, matter)) = latches.problem() {
+        return not_ready(latches, code, matter);
     }
     if let Err(error) = api.parts.ingest.admit()
         && !error.is_overload()
     {
-        return reply::retry(StatusCode::SERVICE_UNAVAILABLE, 5, error.code(), &error.to_string());
+        return not_ready(latches.with(Latch::Log), error.code(), &error.to_string());
     }
+    let telemetry = &api.parts.telemetry;
     let database = if telemetry.flush.postgres_up.get() == 1 { "up" } else { "away" };
     let backlog_rows = telemetry.log.backlog_rows.get();
     reply::json(format!(
-        "{{\"status\":\"ready\",\"database\":\"{database}\",\"backlog_rows\":{backlog_rows}}}"
+        "{{\"status\":\"ready\",\"database\":\"{database}\",\"backlog_rows\":{backlog_rows},\
+         \"latches\":{}}}",
+        latches.json()
     ))
+}
+
+/// The same of a server that has no API yet.
+pub(super) fn starting(readiness: &Readiness) -> Reply {
+    let latches = readiness.now();
+    // The last one is dropped a moment after the API is there.
+    let (code, matter) = latches.problem().unwrap_or(("starting", "the server is starting"));
+    not_ready(latches, code, matter)
+}
+
+/// The error, and beside it the latches.
+fn not_ready(latches: Latches, code: &str, matter: &str) -> Reply {
+    let mut body = Vec::with_capacity(512);
+    answer::write_error(&mut body, code, matter);
+    let closed = body.pop();
+    debug_assert_eq!(closed, Some(b'}'), "an error is an object");
+    body.extend_from_slice(b",\"latches\":");
+    body.extend_from_slice(latches.json().as_bytes());
+    body.push(b'}');
+    let mut reply = reply::rendered_error(StatusCode::SERVICE_UNAVAILABLE, body);
+    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+    reply
 }
 
 /// The server's own instruments.

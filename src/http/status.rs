@@ -12,9 +12,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use sha2::{Digest, Sha256};
 
 use super::negotiation;
+use super::policy::{self, digest};
 use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
 
@@ -59,35 +59,19 @@ impl Document {
         gzip.write_all(plain.as_bytes()).expect("writing to a Vec cannot fail");
         let gzip = gzip.finish().expect("writing to a Vec cannot fail");
         // Only what stands in this page may run, and it may speak to this server only.
-        let policy = format!(
-            "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        let policy = policy::of(&format!(
+            "script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'",
             digest(SCRIPT),
             digest(STYLE),
-        );
+        ));
         let tag = |coding| value(&format!("\"{}{coding}\"", &digest(&plain)[..16]));
         let tags = [tag(""), tag("-gzip")];
-        Self { policy: value(&policy), tags, plain: plain.into(), gzip: gzip.into() }
+        Self { policy, tags, plain: plain.into(), gzip: gzip.into() }
     }
-}
-
-/// The SHA-256 of a text in base64, as a policy wants it.
-fn digest(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::with_capacity(44);
-    for group in Sha256::digest(text).chunks(3) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte))
-            << (8 * (3 - group.len()));
-        for digit in 0..=group.len() {
-            encoded.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
-        }
-    }
-    // 32 bytes leave one digit over.
-    encoded + "="
 }
 
 fn value(text: &str) -> HeaderValue {
-    HeaderValue::try_from(text).expect("policies and tags are visible ASCII")
+    HeaderValue::try_from(text).expect("tags are visible ASCII")
 }
 
 /// `GET /`
@@ -100,9 +84,7 @@ pub(super) fn page(headers: &HeaderMap) -> Reply {
     let mut reply = reply::tagged(headers, tag.clone(), html, || ReplyBody::whole(body.clone()));
     let unchanged = reply.status() == StatusCode::NOT_MODIFIED;
     let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, document.policy.clone());
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    policy::insert(headers, &document.policy);
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if gzip && !unchanged {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -113,12 +95,6 @@ pub(super) fn page(headers: &HeaderMap) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digests_are_in_base64() {
-        assert_eq!(digest(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
-        assert_eq!(digest("abc"), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
-    }
 
     #[test]
     fn the_parts_are_in_the_page_and_end_where_they_should() {

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client, gauges};
 use crate::commands::run;
 use crate::home::Home;
-use crate::output::until;
+use crate::output::{Output, until};
 use crate::server::{Launch, command};
 
 /// Makes a token by the command, as an operator does.
@@ -88,7 +89,8 @@ fn tokens_open_what_their_scopes_name() {
     let push = |variable: &str, value: &str| {
         let mut push = command();
         push.args(["push", "--component", "worker-2", "--component-type", "worker_pool", "a=1"]);
-        push.args(["--retry-for", "1ms", "--server-url", &format!("http://{}", server.address())]);
+        // Whoever is not let in does not try it for an hour.
+        push.args(["--retry-for", "1h", "--server-url", &format!("http://{}", server.address())]);
         run(push.env(variable, value))
     };
     let pushed = push("NOETL_TOKEN", &worker);
@@ -104,6 +106,26 @@ fn tokens_open_what_their_scopes_name() {
         let said = refused.stdout + &refused.stderr;
         assert!(said.contains("token") && !said.contains(&token[6..20]), "{said}");
     }
+
+    // An agent with a wrong one keeps what it measures, says so, and takes the right one from the file.
+    fs::write(&secret, &reader).unwrap();
+    let mut agent = command();
+    agent.args(["agent", "--worker-pool-name", "worker-agent", "--worker-backoff-max", "100ms"]);
+    agent.args(["--worker-metrics-interval", "200ms", "--worker-token-file"]).arg(&secret);
+    agent.args(["--server-url", &format!("http://{}", server.address())]);
+    let mut agent = agent.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let agent_said = Output::of(agent.stderr.take().unwrap());
+    agent_said.wait_for_text("the server does not let this worker in");
+    fs::write(&secret, &worker).unwrap();
+    let values = || {
+        let bearer = format!("Bearer {reader}");
+        let path = "/api/metrics/query?component_name=worker-agent&metric_name=noetl_worker_status";
+        client.get_with(path, &[("authorization", &bearer)]).json()["count"].as_u64().unwrap()
+    };
+    until("the agent's reports", || (values() >= 2).then_some(()));
+    kill_process(Pid::from_child(&agent), Signal::TERM).unwrap();
+    let status = until("the end of the agent", || agent.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", agent_said.to_the_end());
 
     // Who sends much sees the answer as well.
     let large = format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20));
@@ -132,6 +154,7 @@ fn tokens_open_what_their_scopes_name() {
     let list = run(command().args(list).arg(&file));
     let shown = [
         server.stderr().so_far(),
+        agent_said.to_the_end(),
         check.stdout + &check.stderr,
         list.stdout + &list.stderr,
         instruments,

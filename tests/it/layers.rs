@@ -190,6 +190,21 @@ fn files_stay_short() {
 }
 
 #[test]
+fn no_crate_of_the_workspace_may_have_unsafe_code() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let manifest = read("Cargo.toml");
+    assert!(manifest.contains("\nunsafe_code = \"forbid\""), "{manifest}");
+    let members = manifest.split("members = [").nth(1).unwrap().split(']').next().unwrap();
+    let members: Vec<_> = members.split('"').skip(1).step_by(2).collect();
+    assert!(members.len() >= 3, "{members:?}");
+    let manifests = members.iter().map(|member| format!("{member}/Cargo.toml"));
+    for name in manifests.chain(["Cargo.toml".to_owned()]) {
+        // What stands there holds for its library, programs, tests, examples and benchmarks.
+        assert!(read(&name).contains("\n[lints]\nworkspace = true\n"), "{name}");
+    }
+}
+
+#[test]
 fn the_architecture_page_names_every_module() {
     let Ok(page) = fs::read_to_string(root().join("docs/ARCHITECTURE.md")) else { return };
     let modules: BTreeSet<_> =

@@ -25,6 +25,7 @@ mod commands;
 mod connections;
 mod cut_commits;
 mod disks;
+mod dist;
 mod durability;
 mod external;
 mod fleet;
@@ -40,10 +41,12 @@ mod python_worker;
 mod quarantine;
 mod query;
 mod read_log;
+mod readiness;
 mod recovery;
 mod report;
 mod reporter;
 mod runtime;
+mod secrets;
 mod self_report;
 mod slow_clients;
 mod start;
@@ -51,6 +54,7 @@ mod status_page;
 mod systemd;
 mod tls;
 mod worker_commands;
+mod worker_tls;
 
 // The project.
 mod client_words;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::server::{Launch, Server};
 
@@ -81,6 +83,22 @@ fn the_description_and_the_page_are_known_by_their_tags() {
     let counted = client.get("/metrics").text();
     let errors = "noetl_metrics_http_requests_total{route=\"service\",status=\"500\"} 0\n";
     assert!(counted.contains(errors), "{counted}");
+}
+
+#[test]
+fn the_page_lets_nothing_in_but_its_own_style() {
+    let page = Server::shared().client().get("/docs");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    let text = page.text();
+    let style = text.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let digest = BASE64_STANDARD.encode(Sha256::digest(style));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.starts_with(&format!("default-src 'none'; style-src 'sha256-{digest}'; ")),
+        "{policy}"
+    );
+    assert!(policy.contains("frame-ancestors 'none'") && !text.contains(" style="), "{policy}");
 }
 
 #[test]

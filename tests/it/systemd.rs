@@ -5,6 +5,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use crate::output::PATIENCE;
 use crate::server::Launch;
 
@@ -13,6 +15,12 @@ fn next(socket: &UnixDatagram) -> String {
     let mut word = [0; 256];
     let length = socket.recv(&mut word).expect("a word to systemd");
     String::from_utf8(word[..length].to_vec()).unwrap()
+}
+
+/// The clock by which systemd tells a reload from the one before.
+fn monotonic_us() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
 fn check(socket: &UnixDatagram, address: &str) {
@@ -24,13 +32,21 @@ fn check(socket: &UnixDatagram, address: &str) {
     assert!(began.elapsed() < PATIENCE);
     words.sort();
     assert_eq!(words, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    let word =
+        || std::iter::repeat_with(|| next(socket)).find(|word| word != "WATCHDOG=1").unwrap();
+    let before = monotonic_us();
+    server.signal(Signal::HUP);
+    let reloading = word();
+    let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&reloading);
+    let since: i64 = since.parse().unwrap();
+    assert!((before..=monotonic_us()).contains(&since), "{before} {since}");
+    assert_eq!(word(), "READY=1");
     assert!(server.terminate().status.success());
-    let last = std::iter::repeat_with(|| next(socket)).find(|word| word != "WATCHDOG=1");
-    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert_eq!(word(), "STOPPING=1");
 }
 
 #[test]
-fn systemd_hears_that_the_server_is_ready_lives_and_stops() {
+fn systemd_hears_that_the_server_is_ready_lives_reloads_and_stops() {
     let name = format!("noetl-metrics-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     check(&UnixDatagram::bind_addr(&address).unwrap(), &format!("@{name}"));

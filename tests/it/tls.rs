@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::Signal;
@@ -17,38 +18,53 @@ use crate::output::{PATIENCE, until};
 use crate::server::{Launch, Server};
 
 /// An authority that signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
-struct Identity {
-    certificate: String,
-    key: String,
+pub(crate) struct Identity {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // With the name of what it signs, OpenSSL would take that for self-signed.
-        params.distinguished_name.push(DnType::CommonName, "an authority");
+        // With the name of what it signs, OpenSSL would take that for self-signed; and two of one name
+        // are told apart by their signatures only.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn identity(&self) -> Identity {
+    /// A certificate for this host, of today.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity_of(&["localhost", "127.0.0.1"], |_| {})
+    }
+
+    /// A certificate for those names, changed before it is signed.
+    pub(crate) fn identity_of(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let params = CertificateParams::new(names).unwrap();
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap().pem();
         Identity { certificate, key: key.serialize_pem() }
     }
 
-    fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 }
 
 impl Identity {
-    fn write(&self, directory: &Path) {
+    /// As `cert.pem` and `key.pem`.
+    pub(crate) fn write(&self, directory: &Path) {
         fs::write(directory.join("cert.pem"), &self.certificate).unwrap();
         fs::write(directory.join("key.pem"), &self.key).unwrap();
     }
@@ -100,7 +116,8 @@ fn is_healthy(connection: &mut Connection) -> bool {
     }
 }
 
-fn launch(directory: &Path) -> Launch {
+/// A server with what [`Identity::write`] left.
+pub(crate) fn launch(directory: &Path) -> Launch {
     let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
     Launch::new().flag("tls-cert", &path("cert.pem")).flag("tls-key", &path("key.pem"))
 }

@@ -98,7 +98,7 @@ fn a_push_that_is_not_durable_says_so_by_its_status() {
     check(&mut push(server), "# nothing\n", 1, "no metrics on standard input");
     check(push(server).args(["a=1", "a=2"]), "", 1, "1 metrics stand twice");
     check(push(server).arg("a=b"), "", 2, "write it like jobs=7");
-    check(push(server).args(["a=1", "--server-url", "https://x"]), "", 2, "TLS");
+    check(push(server).args(["a=1", "--server-url", "ftp://x"]), "", 2, "is not a URL of a server");
     let refused = format!("{}/not-here", url(server));
     check(push(server).args(["a=1", "--server-url", &refused]), "", 1, "the server refuses it");
     let future = "a 1 99999999999999\n";

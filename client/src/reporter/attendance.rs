@@ -57,6 +57,7 @@ impl Task {
             let (after, said) = match answer.map(|answer| answer.outcome()) {
                 Ok(Outcome::Taken(_)) => break,
                 Ok(Outcome::Again { after, said }) => (after, said),
+                Ok(Outcome::Denied { said, .. }) => (Some(settings.backoff_max), said),
                 Ok(Outcome::Refused { said, .. }) => (None, said),
                 Ok(Outcome::Unregistered) => (None, "status 404".to_owned()),
                 Err(error) => (None, error.to_string()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::task::Task;
 use crate::queue::Number;
-use crate::transport::{Backoff, Outcome, Report};
+use crate::transport::{Backoff, NoAnswer, Outcome, Report};
 
 /// Codes of errors that are remembered as logged.
 const LOGGED_MAX: usize = 32;
@@ -19,6 +19,8 @@ struct Attempts {
     failures: u64,
     /// The report that was tried last.
     last: Option<Number>,
+    /// Why the worker was not let in, since the last success.
+    denied: Option<String>,
     /// What was logged already.
     logged: BTreeSet<String>,
 }
@@ -30,6 +32,7 @@ impl Task {
             backoff: Backoff::new(self.settings.backoff_max, self.seed.wrapping_add(1)),
             failures: 0,
             last: None,
+            denied: None,
             logged: BTreeSet::new(),
         };
         loop {
@@ -53,6 +56,9 @@ impl Task {
                 self.delivery.set_clock_ahead(answer.ahead_s());
                 answer.outcome()
             }
+            Err(error @ NoAnswer::Certificate { .. }) => {
+                Outcome::Denied { code: "certificate".to_owned(), said: error.to_string() }
+            }
             Err(error) => Outcome::Again { after: None, said: error.to_string() },
         };
         match outcome {
@@ -74,6 +80,7 @@ impl Task {
                 }
                 attempts.failures = 0;
                 attempts.backoff.reset();
+                attempts.denied = None;
                 self.on_queue(move |queue| queue.delivered(number)).await;
             }
             Outcome::Refused { code, said } => {
@@ -90,6 +97,19 @@ impl Task {
                 // It is no reason to wait: the next one may be taken.
                 attempts.backoff.reset();
                 self.on_queue(move |queue| queue.refused(number)).await;
+            }
+            Outcome::Denied { code, said } => {
+                if attempts.denied.as_ref() != Some(&code) {
+                    tracing::error!(
+                        code,
+                        said,
+                        "the server does not let this worker in; its reports wait until somebody \
+                         changes that"
+                    );
+                    attempts.denied = Some(code);
+                }
+                attempts.failures += 1;
+                self.pause(attempts.backoff.pause(Some(self.settings.backoff_max))).await;
             }
             Outcome::Unregistered => {
                 self.unknown.notify_one();

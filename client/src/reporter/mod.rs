@@ -22,6 +22,7 @@ use task::Task;
 use crate::metrics::Metrics;
 use crate::settings::{InvalidSettings, Settings};
 use crate::spool::SpoolError;
+use crate::transport::TlsError;
 use crate::worker::Worker;
 
 /// Why a worker cannot report.
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The environment says something that cannot be.
     #[error("the worker's variables have mistakes:\n{0}")]
     Settings(#[from] InvalidSettings),
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Reports cannot be kept on the disk.
     #[error(transparent)]
     Spool(#[from] SpoolError),

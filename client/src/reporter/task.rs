@@ -81,8 +81,7 @@ impl Task {
             packer: Packer::new(settings.compress_above).map_err(StartError::Random)?,
             queue: Arc::clone(&queue),
         };
-        let transport = Transport::new(settings.server_url.clone(), settings.request_timeout)
-            .with_token(settings.token.clone());
+        let transport = Transport::new(&settings, settings.request_timeout)?;
         Ok(Self {
             component_name,
             hostname,

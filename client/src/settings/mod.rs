@@ -2,6 +2,7 @@
 //! `noetl-metrics agent` and the test of `docs/workers.md` are made as well.
 
 mod server_url;
+mod tls_files;
 mod token;
 pub mod value;
 
@@ -9,7 +10,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use server_url::ServerUrl;
+pub use server_url::{Scheme, ServerUrl};
+pub use tls_files::TlsFiles;
 pub use token::{InvalidToken, Token};
 
 use crate::system::host_name;
@@ -42,8 +44,12 @@ impl<S> Variable<S> {
 pub struct Settings {
     /// The server.
     pub server_url: ServerUrl,
+    /// What TLS is spoken with, where the server is at an `https://` URL.
+    pub tls: TlsFiles,
     /// What lets requests in, where the server wants a token.
     pub token: Option<Token>,
+    /// Where that token stands, and is read again when the server refuses it.
+    pub token_file: Option<PathBuf>,
     /// The component's name, where one is told.
     pub name: Option<String>,
     /// Tells several processes of one name apart, as the label `worker_id`.
@@ -93,12 +99,38 @@ pub const VARIABLES: &[Variable] = &[
         key: "worker-token-file",
         default: "off",
         value_name: "FILE",
-        help: "A file with the token that the server wants, read at the start. `NOETL_TOKEN` may \
-               hold the token itself instead, and wins. `off` is none.",
+        help: "A file with the token that the server wants, read at the start and when the server \
+               refuses the token. `NOETL_TOKEN` may hold the token itself instead, and wins. `off` \
+               is none.",
         apply: |s, text| {
-            let read = |path| Token::read(path).map(Some);
-            set(&mut s.token, if text == "off" { Ok(None) } else { read(text) })
+            s.token_file = file(text);
+            let token = s.token_file.as_deref().map(Token::read).transpose();
+            set(&mut s.token, token)
         },
+    },
+    Variable {
+        key: "worker-ca-file",
+        default: "off",
+        value_name: "FILE",
+        help: "Authorities in PEM, one of which must have signed the certificate of an `https://` \
+               server. `off` is those of the system. Read again for each connection, as the two \
+               below.",
+        apply: |s, text| set(&mut s.tls.authorities, Ok(file(text))),
+    },
+    Variable {
+        key: "worker-cert-file",
+        default: "off",
+        value_name: "FILE",
+        help: "The worker's own certificate in PEM, with those behind it that lead to a root, for a \
+               server that asks for one. `off` is none.",
+        apply: |s, text| set(&mut s.tls.certificate, Ok(file(text))),
+    },
+    Variable {
+        key: "worker-key-file",
+        default: "off",
+        value_name: "FILE",
+        help: "Its private key in PEM.",
+        apply: |s, text| set(&mut s.tls.key, Ok(file(text))),
     },
     Variable {
         key: "worker-pool-name",
@@ -299,11 +331,17 @@ impl Settings {
         given: impl Fn(&Variable) -> Option<(String, String)>,
     ) -> Result<Self, InvalidSettings> {
         let token = given(&TOKEN).filter(|(_, value)| !value.is_empty());
-        let mut settings = read(VARIABLES, given);
+        let mut settings = read(VARIABLES, given).and_then(|settings: Self| {
+            let mistake = settings.tls.mistake(settings.server_url.scheme());
+            mistake.map_or(Ok(settings), |mistake| Err(InvalidSettings(vec![mistake])))
+        });
         if let Some((origin, value)) = token {
             let token = Token::new(&value).map_err(|error| format!("{origin}: the value {error}"));
             match (&mut settings, token) {
-                (Ok(settings), Ok(token)) => settings.token = Some(token),
+                (Ok(settings), Ok(token)) => {
+                    settings.token = Some(token);
+                    settings.token_file = None;
+                }
                 (Ok(_), Err(mistake)) => settings = Err(InvalidSettings(vec![mistake])),
                 (Err(mistakes), Err(mistake)) => mistakes.0.push(mistake),
                 (Err(_), Ok(_)) => {}
@@ -327,7 +365,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server_url: ServerUrl::default(),
+            tls: TlsFiles::default(),
             token: None,
+            token_file: None,
             name: None,
             worker_id: None,
             component_type: WORKER_POOL.to_owned(),
@@ -377,6 +417,10 @@ fn name(text: &str, bytes_max: usize) -> Result<String, String> {
     } else {
         Err(format!("is not a text of 1 to {bytes_max} bytes"))
     }
+}
+
+fn file(text: &str) -> Option<PathBuf> {
+    (text != "off").then(|| PathBuf::from(text))
 }
 
 fn auto(text: &str, bytes_max: usize) -> Result<Option<String>, String> {

@@ -3,15 +3,46 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The URL of a server: host, port, and a path before those of the contract.
+/// How a server is spoken with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In plain text.
+    Http,
+    /// By TLS.
+    Https,
+}
+
+impl Scheme {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// The URL of a server: scheme, host, port, and a path before those of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
+    scheme: Scheme,
     host: String,
     port: u16,
     path: String,
 }
 
 impl ServerUrl {
+    /// How it is spoken with.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// The host's name or address, an IPv6 one without brackets.
     pub fn host(&self) -> &str {
         &self.host
@@ -26,7 +57,7 @@ impl ServerUrl {
     pub fn authority(&self) -> String {
         let host = &self.host;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        if self.port == self.scheme.port() { host } else { format!("{host}:{}", self.port) }
     }
 
     /// What stands before the paths of the contract, without a slash at its end.
@@ -37,13 +68,14 @@ impl ServerUrl {
 
 impl Default for ServerUrl {
     fn default() -> Self {
-        Self { host: "localhost".to_owned(), port: 8082, path: String::new() }
+        let host = "localhost".to_owned();
+        Self { scheme: Scheme::Http, host, port: 8082, path: String::new() }
     }
 }
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "http://{}{}", self.authority(), self.path)
+        write!(formatter, "{}{}{}", self.scheme.text(), self.authority(), self.path)
     }
 }
 
@@ -52,12 +84,14 @@ impl FromStr for ServerUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const FORM: &str = "is not a URL of a server; write it like http://metrics.example:8082";
-        if text.starts_with("https://") {
-            return Err("asks for TLS, which the client does not speak; name the HTTP address of \
-                        the server, or of a proxy on this host that speaks it"
+        let scheme = [Scheme::Http, Scheme::Https];
+        let scheme = scheme.into_iter().find(|one| text.starts_with(one.text())).ok_or(FORM)?;
+        if scheme == Scheme::Https && cfg!(not(feature = "tls")) {
+            return Err("asks for TLS, which this program was built without; build it with the \
+                        feature `tls` of noetl-metrics-client"
                 .to_owned());
         }
-        let rest = text.strip_prefix("http://").ok_or(FORM)?;
+        let rest = &text[scheme.text().len()..];
         let (authority, path) = match rest.find('/') {
             Some(at) => (&rest[..at], &rest[at..]),
             None => (rest, ""),
@@ -82,8 +116,8 @@ impl FromStr for ServerUrl {
         if host.is_empty() || (host.contains(':') && !authority.starts_with('[')) {
             return Err(FORM.to_owned());
         }
-        let port = port.map_or(Ok(80), |port| port.parse().map_err(|_| FORM))?;
+        let port = port.map_or(Ok(scheme.port()), |port| port.parse().map_err(|_| FORM))?;
         let path = path.trim_end_matches('/').to_owned();
-        Ok(Self { host: host.to_owned(), port, path })
+        Ok(Self { scheme, host: host.to_owned(), port, path })
     }
 }

@@ -73,7 +73,7 @@ fn urls_of_servers() {
     for wrong in [
         "",
         "node-1:8082",
-        "https://node-1",
+        "https://",
         "http://",
         "http://:8082",
         "http://a:b",
@@ -89,5 +89,44 @@ fn urls_of_servers() {
     ] {
         check(wrong, None);
     }
+    if cfg!(feature = "tls") {
+        check("https://node-1/", Some(("node-1", 443, "")));
+        check("https://[::1]:8082/a", Some(("::1", 8082, "/a")));
+        let shown = |text: &str| text.parse::<ServerUrl>().unwrap().to_string();
+        assert_eq!(shown("https://a:443"), "https://a");
+        assert_eq!(shown("https://a:80"), "https://a:80");
+    } else {
+        let refused = "https://node-1".parse::<ServerUrl>().unwrap_err();
+        assert!(refused.contains("feature `tls`"), "{refused}");
+    }
     assert_eq!("http://[::1]:1".parse::<ServerUrl>().unwrap().to_string(), "http://[::1]:1");
+}
+
+#[test]
+fn files_of_tls_are_for_urls_that_ask_for_it() {
+    let error = |given: &[(&str, &str)]| read(given).unwrap_err().to_string();
+    let ca = ("NOETL_WORKER_CA_FILE", "ca.pem");
+    let said = error(&[ca]);
+    assert!(said.contains("server-url that begins with https://"), "{said}");
+    let said = error(&[("NOETL_WORKER_KEY_FILE", "key.pem")]);
+    assert_eq!(said, "worker-cert-file and worker-key-file need each other");
+    if cfg!(feature = "tls") {
+        let settings = read(&[ca, ("NOETL_SERVER_URL", "https://a")]).unwrap();
+        assert_eq!(settings.tls.authorities, Some(PathBuf::from("ca.pem")));
+        assert_eq!(settings.tls.certificate, None);
+    }
+}
+
+#[test]
+fn a_token_of_the_environment_wins_over_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "noetl_file\n").unwrap();
+    let named = ("NOETL_WORKER_TOKEN_FILE", file.to_str().unwrap());
+    let settings = read(&[named]).unwrap();
+    assert_eq!(settings.token, Some(Token::new("noetl_file").unwrap()));
+    assert_eq!(settings.token_file, Some(file.clone()));
+    let settings = read(&[named, ("NOETL_TOKEN", "noetl_env")]).unwrap();
+    assert_eq!(settings.token, Some(Token::new("noetl_env").unwrap()));
+    assert_eq!(settings.token_file, None, "the file must not win later");
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use hyper::header::HeaderValue;
 
@@ -10,7 +11,7 @@ use hyper::header::HeaderValue;
 const TOKEN_BYTES_MAX: u64 = 4096;
 
 /// A token. None of its forms shows it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token(HeaderValue);
 
 impl Token {
@@ -34,7 +35,7 @@ impl Token {
     ///
     /// # Errors
     /// Where there is none.
-    pub(super) fn read(path: &str) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let mut text = String::new();
         let read =
             File::open(path).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut text));

@@ -26,6 +26,14 @@ pub enum Outcome {
         /// What the server says.
         said: String,
     },
+    /// Who sends it is not let in. A token is replaced, widened or named by hand, and what was
+    /// measured can wait for that.
+    Denied {
+        /// The code of the error.
+        code: String,
+        /// What the server says.
+        said: String,
+    },
     /// The component has to register first; then it is to be sent again.
     Unregistered,
     /// It would be refused again.
@@ -61,8 +69,7 @@ impl Answer {
             200 if body["status"] == "ok" => Outcome::Taken(rejects(&body)),
             404 if code == "component_not_found" => Outcome::Unregistered,
             400 if code == "body_broken" => Outcome::Again { after: None, said },
-            // A token is revoked, replaced and widened by hand, and what was measured waits for that.
-            401 | 403 => Outcome::Again { after: None, said },
+            401 | 403 => Outcome::Denied { code, said },
             408 | 429 | 500.. => Outcome::Again { after: self.retry_after, said },
             // Neither the contract's 200 nor an error: somebody else answers there, for now.
             ..400 => {
@@ -121,8 +128,12 @@ mod tests {
         assert_eq!(outcome(408, None, ""), again(None, "status 408"));
         assert_eq!(outcome(502, None, ""), again(None, "status 502"));
         let stranger = r#"{"error":"invalid_token","detail":"d"}"#;
-        assert_eq!(outcome(401, None, stranger), again(None, "d"));
-        assert_eq!(outcome(403, None, stranger), again(None, "d"));
+        let denied = |code: &str, said: &str| Outcome::Denied {
+            code: code.to_owned(),
+            said: said.to_owned(),
+        };
+        assert_eq!(outcome(401, None, stranger), denied("invalid_token", "d"));
+        assert_eq!(outcome(403, None, "<html>"), denied("", "status 403"));
         let broken = r#"{"error":"body_broken","detail":"d"}"#;
         assert_eq!(outcome(400, None, broken), again(None, "d"));
         let unknown = r#"{"error":"component_not_found","detail":"d"}"#;

@@ -5,7 +5,14 @@
 
 mod answer;
 mod backoff;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "without_tls.rs"]
+mod tls;
 
+use std::error::Error;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -17,14 +24,17 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use answer::{Answer, Outcome, Rejects};
 pub use backoff::Backoff;
+use tls::Tls;
+pub use tls::TlsError;
 
-use crate::settings::{ServerUrl, Token};
+use crate::settings::{ServerUrl, Settings, Token};
 use crate::vocabulary::REPORT_PATH;
 
 /// Bytes of an answer that are looked at.
@@ -41,8 +51,24 @@ pub enum NoAnswer {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// TLS does not come about.
+    #[error("speak TLS with {server}: {source}")]
+    Tls {
+        /// The server.
+        server: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// One of the two does not trust the other's certificate. That does not pass by itself.
+    #[error("agree with {server} on certificates: {problem}")]
+    Certificate {
+        /// The server.
+        server: String,
+        /// What is wrong with which.
+        problem: String,
+    },
     /// The connection broke.
-    #[error("speak to {server}: {source}")]
+    #[error("speak to {server}: {}", with_causes(source))]
     Broken {
         /// The server.
         server: String,
@@ -101,7 +127,9 @@ pub enum Encoding {
 #[derive(Debug)]
 pub struct Transport {
     server: ServerUrl,
+    tls: Option<Tls>,
     token: Option<Token>,
+    token_file: Option<PathBuf>,
     timeout: Duration,
     connection: Option<Connection>,
 }
@@ -119,14 +147,16 @@ impl Drop for Connection {
 }
 
 impl Transport {
-    /// To that server; nothing is connected before the first request.
-    pub fn new(server: ServerUrl, timeout: Duration) -> Self {
-        Self { server, token: None, timeout, connection: None }
-    }
-
-    /// The same with a token in each request.
-    pub fn with_token(self, token: Option<Token>) -> Self {
-        Self { token, ..self }
+    /// To the server of the settings, as they say; a request may take as long as `timeout`.
+    /// Nothing is connected before the first one.
+    ///
+    /// # Errors
+    /// Where the files of TLS cannot be used.
+    pub fn new(settings: &Settings, timeout: Duration) -> Result<Self, TlsError> {
+        let server = settings.server_url.clone();
+        let tls = Tls::to(&server, &settings.tls)?;
+        let (token, token_file) = (settings.token.clone(), settings.token_file.clone());
+        Ok(Self { server, tls, token, token_file, timeout, connection: None })
     }
 
     /// Sends a report.
@@ -134,11 +164,14 @@ impl Transport {
     /// # Errors
     /// Where there is no answer. The report may have been taken; sent again, it is not doubled.
     pub async fn report(&mut self, report: &Report) -> Result<Answer, NoAnswer> {
-        let mut request = Request::builder().header("idempotency-key", &report.key);
-        if report.encoding == Encoding::Gzip {
-            request = request.header(CONTENT_ENCODING, "gzip");
-        }
-        self.send(request, Method::POST, REPORT_PATH, report.body.clone()).await
+        let request = || {
+            let request = Request::builder().header("idempotency-key", &report.key);
+            match report.encoding {
+                Encoding::Identity => request,
+                Encoding::Gzip => request.header(CONTENT_ENCODING, "gzip"),
+            }
+        };
+        self.send(request, &Method::POST, REPORT_PATH, report.body.clone()).await
     }
 
     /// Sends JSON.
@@ -151,13 +184,42 @@ impl Transport {
         path: &str,
         body: &serde_json::Value,
     ) -> Result<Answer, NoAnswer> {
-        self.send(Request::builder(), method, path, body.to_string().into()).await
+        self.send(Request::builder, &method, path, body.to_string().into()).await
     }
 
+    /// Sends a request, and again where the token was refused and its file has another by now.
     async fn send(
         &mut self,
+        request: impl Fn() -> hyper::http::request::Builder,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, NoAnswer> {
+        let answer = self.send_once(request(), method, path, body.clone()).await?;
+        if matches!(answer.status, 401 | 403) && self.has_another_token().await {
+            return self.send_once(request(), method, path, body).await;
+        }
+        Ok(answer)
+    }
+
+    /// Reads the token again. A file that is away or in the middle of its replacement changes
+    /// nothing.
+    async fn has_another_token(&mut self) -> bool {
+        let Some(file) = self.token_file.clone() else { return false };
+        let read = tokio::task::spawn_blocking(move || Token::read(&file).ok()).await;
+        match read.unwrap_or_default() {
+            Some(token) if self.token.as_ref() != Some(&token) => {
+                self.token = Some(token);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    async fn send_once(
+        &mut self,
         request: hyper::http::request::Builder,
-        method: Method,
+        method: &Method,
         path: &str,
         body: Bytes,
     ) -> Result<Answer, NoAnswer> {
@@ -194,7 +256,11 @@ impl Transport {
             None => self.connect().await?,
         };
         let sent = connection.sender.send_request(request).await;
-        let response = sent.map_err(|source| NoAnswer::Broken { server: server(), source })?;
+        let response = sent.map_err(|source| match tls::about_certificates(&source) {
+            // By TLS 1.3 a server says what it thinks of a certificate when the request is under way.
+            Some(problem) => NoAnswer::Certificate { server: server(), problem },
+            None => NoAnswer::Broken { server: server(), source },
+        })?;
         let answer =
             read(response).await.map_err(|source| NoAnswer::Body { server: server(), source })?;
         self.connection = Some(connection);
@@ -206,6 +272,16 @@ impl Transport {
         let address = (self.server.host(), self.server.port());
         let stream = TcpStream::connect(address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
+        match &self.tls {
+            None => self.speak(stream).await,
+            Some(tls) => self.speak(tls.connect(stream).await?).await,
+        }
+    }
+
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Connection, NoAnswer> {
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|source| NoAnswer::Broken { server: self.server.to_string(), source })?;
@@ -213,6 +289,17 @@ impl Transport {
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Connection { sender, driver })
     }
+}
+
+/// An error with what is behind it: hyper's own words are `connection error`.
+fn with_causes(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 async fn read(

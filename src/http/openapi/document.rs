@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::describe::{Answer, Description, Header, Media, Parameter, Place, Section};
+use super::describe::{Answer, Header, Media, Parameter, Place, Section};
 use super::errors::{self, ERRORS};
 use super::schemas::{self, named};
 use crate::access::Scope;
-use crate::http::routes::{Needs, Operation, RESOURCES, Verb};
+use crate::http::routes::{Handler, Needs, Operation, RESOURCES, Verb};
 use crate::model::Limits;
 
 /// The whole API. The bounds of a report are settings, so they are those of this server.
@@ -75,7 +75,7 @@ fn call(operation: &Operation) -> Value {
     let (description, needs) = (operation.description, operation.needs);
     let mut responses: Map<_, _> =
         description.answers.iter().map(|one| (one.status.to_string(), answer(one))).collect();
-    responses.extend(refusals(description, needs));
+    responses.extend(refusals(operation));
     let mut call = json!({
         "operationId": description.id,
         "tags": [description.section.title()],
@@ -169,13 +169,17 @@ fn headers(headers: &[Header]) -> Value {
 }
 
 /// The errors of a call by their status, each with the codes that it may have.
-fn refusals(description: &Description, needs: Needs) -> Map<String, Value> {
-    let groups: &[&[&str]] = match needs {
+fn refusals(operation: &Operation) -> Map<String, Value> {
+    let groups: &[&[&str]] = match operation.needs {
         Needs::Nothing => &[],
         Needs::Token(Scope::Write) => &[errors::TOKEN, errors::WRITE],
         Needs::Token(Scope::Read | Scope::Admin) => &[errors::TOKEN],
     };
-    let groups = groups.iter().chain(description.errors);
+    let start: &[&[&str]] = match operation.handler {
+        Handler::Health => &[],
+        _ => &[&["starting"]],
+    };
+    let groups = groups.iter().chain(start).chain(operation.description.errors);
     let has = |code: &str| groups.clone().any(|group| group.contains(&code));
     let mut rendered = Map::new();
     for status in ERRORS.chunk_by(|one, next| one.status == next.status) {

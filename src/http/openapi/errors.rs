@@ -57,6 +57,7 @@ pub(super) static ERRORS: &[ErrorCode] = &[
     error(500, "partitions_failed", "something stands in the way, such as a table of that name"),
     error(501, "not_implemented", "it does not exist yet"),
     error(503, "self_report_busy", "64 requests wait already"),
+    error(503, "starting", "the server is not ready yet; `GET /ready` says what it waits for"),
     error(503, "stopping", "the server is draining"),
     error(503, "partitions_busy", "two such requests are running, or a lock is held"),
     error(503, "disk_full", "no space for a further segment"),

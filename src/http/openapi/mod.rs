@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub(super) use describe::Description;
 
+use super::policy;
 use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
 use crate::model::Limits;
@@ -35,6 +36,8 @@ pub(super) struct Documents {
 pub(super) struct Document {
     content_type: HeaderValue,
     tag: HeaderValue,
+    /// What a browser may do with it, where it is for one.
+    policy: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -45,7 +48,10 @@ impl Documents {
         let json = HeaderValue::from_static("application/json");
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         let page = page::render(&document);
-        Self { json: Document::new(json, document.to_string()), page: Document::new(html, page) }
+        let mut page = Document::new(html, page);
+        page.policy =
+            Some(policy::of(&format!("style-src 'sha256-{}'", policy::digest(page::STYLE))));
+        Self { json: Document::new(json, document.to_string()), page }
     }
 }
 
@@ -54,12 +60,17 @@ impl Document {
         let digest = Sha256::digest(&body);
         let tag = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let tag = HeaderValue::try_from(format!("\"{tag}\"")).expect("a digest in hexadecimal");
-        Self { content_type, tag, body: body.into() }
+        Self { content_type, tag, policy: None, body: body.into() }
     }
 
     pub(super) fn reply(&self, request: &Request<Incoming>) -> Reply {
         let body = || ReplyBody::whole(self.body.clone());
-        reply::tagged(request.headers(), self.tag.clone(), self.content_type.clone(), body)
+        let (tag, content_type) = (self.tag.clone(), self.content_type.clone());
+        let mut reply = reply::tagged(request.headers(), tag, content_type, body);
+        if let Some(policy) = &self.policy {
+            policy::insert(reply.headers_mut(), policy);
+        }
+        reply
     }
 }
 

@@ -48,6 +48,7 @@ fn every_code_is_of_some_call_or_of_any() {
         assert!(all.remove(code));
     }
     assert!(all.remove("not_found") && all.remove("method_not_allowed"));
+    assert!(all.remove("starting"), "of every call but one");
     assert_eq!(told, all);
 }
 

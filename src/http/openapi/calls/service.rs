@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::describe::{Answer, Description, Media, Section, json_body, ok};
 use super::super::schemas::named;
 use super::querying::{IF_NONE_MATCH, NO_CACHE, TAG, UNCHANGED};
+use crate::http::readiness::Latch;
 
 pub(in crate::http) static HEALTH: Description = Description {
     id: "health",
@@ -21,14 +22,20 @@ pub(in crate::http) static READY: Description = Description {
     id: "ready",
     section: Section::Service,
     summary: "Whether reports are taken",
-    text: "PostgreSQL being `away` does not change that, for the log buffers.",
+    text: "PostgreSQL being `away` does not change that, for the log buffers. `latches` are what has to be so, \
+           in the order in which it comes to be: a server is ready when none is up, and from SIGTERM on \
+           `stopping` is.",
     parameters: &[],
     body: &[],
     answers: &[ok(
         "They are.",
         &[json_body(
             || named("Ready"),
-            || json!({"status": "ready", "database": "up", "backlog_rows": 0}),
+            || {
+                let names = Latch::ALL.map(Latch::name);
+                let latches = names.map(|name| json!({"name": name, "up": false}));
+                json!({"status": "ready", "database": "up", "backlog_rows": 0, "latches": latches})
+            },
         )],
     )],
     errors: &[&["stopping", "disk_full", "log_failed"]],

@@ -16,7 +16,7 @@ use crate::http::routes::RESOURCES;
 use call::Call;
 use markup::{escape, prose};
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The page of `document`.
 pub(super) fn render(document: &Value) -> String {
@@ -28,7 +28,7 @@ pub(super) fn render(document: &Value) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
-         <title>noetl-metrics API</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+         <title>noetl-metrics API</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
     );
     page += &navigation(&calls);
     page += "<main>\n<header>\n";

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::errors::ERRORS;
 use super::reporting::cut;
 use super::{about, count, list, moment, named, object};
+use crate::http::readiness::Latch;
 
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let partition = json!({
@@ -33,6 +34,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         "status": {"const": "ready"},
         "database": {"enum": ["up", "away"]},
         "backlog_rows": about(count(), "Rows in the log that are not in PostgreSQL yet."),
+        "latches": list(&named("Latch")),
+    });
+    let latch = json!({
+        "name": {"enum": Latch::ALL.map(Latch::name)},
+        "up": {"type": "boolean", "description": "Whether it holds readiness up."},
     });
     vec![
         ("Error", error()),
@@ -42,6 +48,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("PartitionsDropped", object(&dropped, &[])),
         ("Health", object(&json!({"status": {"const": "ok"}}), &[])),
         ("Ready", object(&ready, &[])),
+        ("Latch", object(&latch, &[])),
     ]
 }
 
@@ -55,8 +62,14 @@ fn error() -> Value {
         "metrics_rejected_count": cut(),
         "lines_rejected": about(list(&named("RejectedLine")), "With `no_valid_lines`."),
         "lines_rejected_count": cut(),
+        "latches": about(list(&named("Latch")), "Of `GET /ready`."),
     });
-    let optional =
-        ["metrics_rejected", "metrics_rejected_count", "lines_rejected", "lines_rejected_count"];
+    let optional = [
+        "metrics_rejected",
+        "metrics_rejected_count",
+        "lines_rejected",
+        "lines_rejected_count",
+        "latches",
+    ];
     object(&fields, &optional)
 }
