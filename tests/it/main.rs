@@ -50,6 +50,7 @@ mod start;
 mod status_page;
 mod systemd;
 mod tls;
+mod upgrades;
 mod worker_commands;
 
 // The project.
