@@ -19,6 +19,8 @@ mod stream;
 
 // The server.
 mod access;
+mod backup;
+mod balancer;
 mod bodies;
 mod clients;
 mod commands;
@@ -45,6 +47,7 @@ mod report;
 mod reporter;
 mod runtime;
 mod self_report;
+mod several_servers;
 mod slow_clients;
 mod start;
 mod status_page;
@@ -56,6 +59,8 @@ mod worker_commands;
 // The project.
 mod client_words;
 mod layers;
+mod operations_page;
 mod readme;
 mod sql_page;
+mod troubleshooting_page;
 mod workers_page;
