@@ -2,8 +2,8 @@
 # Installs what the project needs and is missing, and nothing else.
 #
 #   scripts/setup.sh run     what `make run` needs: cargo and PostgreSQL's server binaries
-#   scripts/setup.sh test    the same, and Prometheus, libfaketime, Python packages, Go, curl, Chromium with
-#                            playwright-core, and what `dist` needs
+#   scripts/setup.sh test    the same, and Prometheus, libfaketime, HAProxy, Python packages, Go, curl, Chromium
+#                            with playwright-core, and what `dist` needs
 #   scripts/setup.sh dist    what `make dist` needs: cargo-deb, cargo-cyclonedx, and dpkg-dev
 #   scripts/setup.sh dependencies    what `make dependencies` needs: cargo-deny
 #
@@ -96,6 +96,21 @@ need_faketime() {
     mkdir -p "$tools"
     (cd "$tools" && apt-get download -qq libfaketime && dpkg-deb -x libfaketime_*.deb . &&
         rm libfaketime_*.deb)
+}
+
+# The load balancer of packaging/haproxy, unpacked like Prometheus with the libraries that only it wants.
+need_haproxy() {
+    if command -v haproxy >/dev/null || [ -x "$tools/usr/sbin/haproxy" ]; then return 0; fi
+    refresh_packages HAProxy
+    say "unpacking haproxy into $tools"
+    mkdir -p "$tools"
+    libraries=$(apt-cache depends haproxy |
+        sed -n 's/^ *Depends: \(liblua.*\|libopentracing.*\|libpcre2.*\)$/\1/p')
+    # shellcheck disable=SC2086 # one word for each package
+    libraries="$libraries $(apt-cache depends $libraries | sed -n 's/^ *Depends: \(libopentracing.*\)$/\1/p')"
+    # shellcheck disable=SC2086
+    (cd "$tools" && apt-get download -qq haproxy $libraries &&
+        for package in ./*.deb; do dpkg-deb -x "$package" .; done && rm ./*.deb)
 }
 
 # The quick start of the README is run as it is printed.
@@ -213,6 +228,7 @@ test)
     need_postgres
     need_prometheus
     need_faketime
+    need_haproxy
     need_python
     need_curl
     need_go

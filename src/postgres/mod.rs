@@ -87,6 +87,7 @@ enum AdvisoryLock {
     NodeNumbers = 1,
     Partitions = 2,
     Maintenance = 3,
+    Migration = 4,
 }
 
 impl AdvisoryLock {
@@ -95,6 +96,17 @@ impl AdvisoryLock {
     /// Takes the lock until the end of the transaction, waiting as long as `lock_timeout` lets.
     async fn take(self, conn: &mut sqlx::PgConnection) -> Result<(), StatementError> {
         sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
+            .bind(Self::CLASS)
+            .bind(self as i32)
+            .execute(conn)
+            .await
+            .doing("wait for another server's lock")?;
+        Ok(())
+    }
+
+    /// Takes the lock until the end of the session, waiting as long as `lock_timeout` lets.
+    async fn hold(self, conn: &mut sqlx::PgConnection) -> Result<(), StatementError> {
+        sqlx::query("SELECT pg_advisory_lock($1, $2)")
             .bind(Self::CLASS)
             .bind(self as i32)
             .execute(conn)

@@ -2,19 +2,26 @@
 //!
 //! The migrations stand in `migrations/` and are part of the binary. Which of them a database
 //! has is kept in `noetl.schema_migration`. Servers that start together take turns by an
-//! advisory lock; each migration commits with its entry or not at all.
+//! advisory lock; each migration commits with its entry or not at all, and gives way where others
+//! would have to wait for it.
+//!
+//! A schema that is newer than this binary says in `noetl.schema_floor` whether it may be used, so
+//! that the servers of a fleet can be upgraded one by one, and back.
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::connect::{self, ConnectError};
-use super::{Doing, LOCK_NOT_AVAILABLE, StatementError};
+use super::{AdvisoryLock, DEADLOCK_DETECTED, Doing, LOCK_NOT_AVAILABLE, StatementError};
 
 /// The oldest PostgreSQL that is tested, as `server_version_num` counts.
 const SERVER_VERSION_MIN: i32 = 130_000;
 /// How long another server's migration is waited for.
 const MIGRATION_WAIT: &str = "5min";
+/// How long a migration waits for a table. Whatever else wants the table waits behind it, the other
+/// servers' flushes and queries among them.
+const TABLE_WAIT: &str = "4s";
 /// Where sqlx keeps which migrations have run.
 const MIGRATION_TABLE: &str = "noetl.schema_migration";
 
@@ -43,16 +50,18 @@ pub enum SchemaError {
         /// The tables in the way.
         tables: String,
     },
-    /// A newer binary has migrated the database.
+    /// A newer binary has migrated the database to something that this one cannot use.
     #[error(
-        "the schema of {database} is at version {version}, which this binary does not know; \
-         start a noetl-metrics at least as new as the one that migrated it"
+        "the schema of {database} is at version {version} and no longer fits this binary, which \
+         knows it up to {known}; start a noetl-metrics at least as new as the one that migrated it"
     )]
     Newer {
         /// Which database.
         database: String,
-        /// The version that is unknown.
+        /// The newest version that is unknown.
         version: i64,
+        /// The newest that is known.
+        known: i64,
     },
     /// A migration is not the one that was applied.
     #[error(
@@ -67,12 +76,24 @@ pub enum SchemaError {
     },
     /// Another server's migration takes too long.
     #[error(
-        "another server has been migrating {database} for {MIGRATION_WAIT}; wait for it or end \
-         it (see pg_stat_activity)"
+        "another server is migrating {database}; wait for it, or end it where it hangs (see \
+         pg_stat_activity)"
     )]
     Busy {
         /// Which database.
         database: String,
+    },
+    /// A migration would have had others wait.
+    #[error(
+        "migration {version} of {database} gave way after {TABLE_WAIT} to a transaction that uses \
+         a table which it changes, and is tried again; end that transaction, such as a pg_dump, or \
+         wait for it (see pg_stat_activity)"
+    )]
+    InTheWay {
+        /// Which database.
+        database: String,
+        /// The migration.
+        version: i64,
     },
     /// A migration failed and was rolled back.
     #[error(
@@ -94,7 +115,9 @@ impl SchemaError {
     /// Whether it goes away by itself or by what is done to PostgreSQL, and not to this server.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Busy { .. } | Self::Statement(_) => true,
+            Self::Connect(_) | Self::Busy { .. } | Self::InTheWay { .. } | Self::Statement(_) => {
+                true
+            }
             Self::Failed { cause, .. } => was_prevented(cause),
             Self::ServerTooOld { .. }
             | Self::Occupied { .. }
@@ -131,49 +154,76 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
     );
     let database = connect::describe(&options);
     let mut conn = connect::open(&options).await?;
-    let outcome = migrate_on(&mut conn, database).await;
-    // The lock lives as long as the session, and sqlx keeps it when a migration fails.
+    let outcome = migrate_on(&mut conn, &database, known()).await;
+    // The locks live as long as the session, and sqlx keeps its own when a migration fails.
     conn.close().await.doing("close the migration's connection")?;
     outcome
 }
 
-async fn migrate_on(conn: &mut PgConnection, database: String) -> Result<(), SchemaError> {
-    refuse_old_server(conn, &database).await?;
-    refuse_foreign_tables(conn, &database).await?;
-    let migrator = migrator(!schema_exists(conn).await?);
-    if is_current(conn, &migrator).await? {
+async fn migrate_on(
+    conn: &mut PgConnection,
+    database: &str,
+    mut known: Migrator,
+) -> Result<(), SchemaError> {
+    refuse_old_server(conn, database).await?;
+    refuse_foreign_tables(conn, database).await?;
+    if is_ready(conn, database, &known).await? {
         return Ok(());
     }
+    match AdvisoryLock::Migration.hold(conn).await {
+        Ok(()) => {}
+        Err(error) if error.is_contention() => {
+            return Err(SchemaError::Busy { database: database.to_owned() });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // Another server may have done it while this one waited, a newer one among them.
+    if is_ready(conn, database, &known).await? {
+        return Ok(());
+    }
+    set_table_wait(conn).await?;
+    // To create a schema, even `IF NOT EXISTS`, takes a privilege that the owner of an existing one
+    // need not have.
+    if !schema_exists(conn).await? {
+        known.create_schema("noetl");
+    }
+    // `is_ready` has judged those that are unknown.
+    known.set_ignore_missing(true);
     // Not `run`: its `Acquire` bound keeps the future of a caller from being `Send`.
-    match migrator.run_direct(None, &mut *conn, false).await {
-        Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(version)) => Err(SchemaError::Newer { database, version }),
-        Err(MigrateError::VersionMismatch(version)) => {
-            Err(SchemaError::Altered { database, version })
+    known.run_direct(None, conn, false).await.map_err(|cause| failure(database.to_owned(), cause))
+}
+
+fn failure(database: String, cause: MigrateError) -> SchemaError {
+    match cause {
+        MigrateError::VersionMismatch(version) => SchemaError::Altered { database, version },
+        MigrateError::ExecuteMigration(error, version) if gave_way(&error) => {
+            SchemaError::InTheWay { database, version }
         }
-        Err(MigrateError::Execute(error)) if is_lock_timeout(&error) => {
-            Err(SchemaError::Busy { database })
-        }
-        Err(cause) => Err(SchemaError::Failed { database, cause }),
+        // It waits for sqlx's own lock, which only a server older than `AdvisoryLock::Migration` has.
+        MigrateError::Execute(error) if gave_way(&error) => SchemaError::Busy { database },
+        cause => SchemaError::Failed { database, cause },
     }
 }
 
-/// `create_schema` only when it is missing: to create it, even `IF NOT EXISTS`, takes a
-/// privilege that the owner of an existing schema need not have.
-fn migrator(create_schema: bool) -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations");
-    migrator.dangerous_set_table_name(MIGRATION_TABLE);
-    if create_schema {
-        migrator.create_schema("noetl");
-    }
-    migrator
+/// The migrations of this binary.
+fn known() -> Migrator {
+    let mut known = sqlx::migrate!("./migrations");
+    known.dangerous_set_table_name(MIGRATION_TABLE);
+    known
 }
 
-fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+fn gave_way(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED].contains(&&*code))
+}
+
+async fn set_table_wait(conn: &mut PgConnection) -> Result<(), StatementError> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+        .bind(TABLE_WAIT)
+        .execute(conn)
+        .await
+        .doing("bound the wait for a table")
+        .map(drop)
 }
 
 async fn schema_exists(conn: &mut PgConnection) -> Result<bool, StatementError> {
@@ -183,9 +233,14 @@ async fn schema_exists(conn: &mut PgConnection) -> Result<bool, StatementError> 
         .doing("look for the schema noetl")
 }
 
-/// Whether exactly the migrations of this binary have run. To find that out takes no writing,
-/// which a database may not allow at the moment and most starts do not need.
-async fn is_current(conn: &mut PgConnection, migrator: &Migrator) -> Result<bool, StatementError> {
+/// Whether the database has every migration of this binary, and has not gone on to a schema that
+/// this binary cannot use. To find that out takes no writing, which a database may not allow at the
+/// moment and most starts do not need.
+async fn is_ready(
+    conn: &mut PgConnection,
+    database: &str,
+    known: &Migrator,
+) -> Result<bool, SchemaError> {
     let kept: bool = sqlx::query_scalar("SELECT to_regclass('noetl.schema_migration') IS NOT NULL")
         .fetch_one(&mut *conn)
         .await
@@ -196,11 +251,44 @@ async fn is_current(conn: &mut PgConnection, migrator: &Migrator) -> Result<bool
     let applied: Vec<(i64, bool, Vec<u8>)> = sqlx::query_as(
         "SELECT version, success, checksum FROM noetl.schema_migration ORDER BY version",
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await
     .doing("read which migrations have run")?;
-    let known = migrator.iter().map(|one| (one.version, true, one.checksum.to_vec()));
-    Ok(applied.into_iter().eq(known))
+    let unknown = applied.iter().map(|(version, ..)| *version);
+    if let Some(version) = unknown.filter(|version| !known.version_exists(*version)).max() {
+        let newest = known.iter().map(|one| one.version).max().unwrap_or(0);
+        if oldest_server(conn).await?.is_none_or(|oldest| newest < oldest) {
+            let database = database.to_owned();
+            return Err(SchemaError::Newer { database, version, known: newest });
+        }
+        tracing::info!(
+            schema = version,
+            known = newest,
+            "the schema is newer than this server and lets it go on"
+        );
+    }
+    let has = |one: &sqlx::migrate::Migration| {
+        let same = |(version, success, checksum): &(i64, bool, Vec<u8>)| {
+            *version == one.version && *success && **checksum == *one.checksum
+        };
+        applied.iter().any(same)
+    };
+    Ok(known.iter().all(has))
+}
+
+/// The version of the schema that a server has to know to use it; `None` where nothing says so.
+async fn oldest_server(conn: &mut PgConnection) -> Result<Option<i64>, StatementError> {
+    let said: bool = sqlx::query_scalar("SELECT to_regclass('noetl.schema_floor') IS NOT NULL")
+        .fetch_one(&mut *conn)
+        .await
+        .doing("look for the oldest server that may use the schema")?;
+    if !said {
+        return Ok(None);
+    }
+    sqlx::query_scalar("SELECT max(oldest) FROM noetl.schema_floor")
+        .fetch_one(conn)
+        .await
+        .doing("read the oldest server that may use the schema")
 }
 
 async fn refuse_old_server(conn: &mut PgConnection, database: &str) -> Result<(), SchemaError> {
@@ -240,119 +328,4 @@ async fn refuse_foreign_tables(conn: &mut PgConnection, database: &str) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::postgres::test_cluster;
-
-    #[tokio::test]
-    async fn migrating_twice_changes_nothing() {
-        let database = test_cluster::empty_database().await;
-        migrate(&database.options).await.unwrap();
-        let mut conn = database.connect().await;
-        let first: Vec<(i64, bool)> =
-            sqlx::query_as("SELECT version, success FROM noetl.schema_migration ORDER BY version")
-                .fetch_all(&mut conn)
-                .await
-                .unwrap();
-        migrate(&database.options).await.unwrap();
-        let second: Vec<(i64, bool)> =
-            sqlx::query_as("SELECT version, success FROM noetl.schema_migration ORDER BY version")
-                .fetch_all(&mut conn)
-                .await
-                .unwrap();
-        assert_eq!(first, [(1, true), (2, true), (3, true), (5, true), (6, true)]);
-        assert_eq!(first, second);
-    }
-
-    #[tokio::test]
-    async fn a_current_schema_needs_no_writing_and_another_waits_for_it() {
-        let database = test_cluster::database().await;
-        let read_only = database.options.clone().options([("default_transaction_read_only", "on")]);
-        migrate(&read_only).await.unwrap();
-        let empty = test_cluster::empty_database().await;
-        let read_only = empty.options.clone().options([("default_transaction_read_only", "on")]);
-        let error = migrate(&read_only).await.unwrap_err();
-        assert!(matches!(error, SchemaError::Failed { .. }) && error.is_temporary(), "{error}");
-    }
-
-    #[tokio::test]
-    async fn servers_that_start_together_take_turns() {
-        let database = test_cluster::empty_database().await;
-        let (one, two, three) = tokio::join!(
-            migrate(&database.options),
-            migrate(&database.options),
-            migrate(&database.options)
-        );
-        one.and(two).and(three).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_newer_schema_is_refused() {
-        let database = test_cluster::database().await;
-        let mut conn = database.connect().await;
-        sqlx::query(
-            "INSERT INTO noetl.schema_migration (version, description, success, checksum, \
-             execution_time) VALUES (9001, 'from the future', true, '', 0)",
-        )
-        .execute(&mut conn)
-        .await
-        .unwrap();
-        let error = migrate(&database.options).await.unwrap_err();
-        assert!(matches!(error, SchemaError::Newer { version: 9001, .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn an_altered_migration_is_refused() {
-        let database = test_cluster::database().await;
-        let mut conn = database.connect().await;
-        sqlx::query("UPDATE noetl.schema_migration SET checksum = ''")
-            .execute(&mut conn)
-            .await
-            .unwrap();
-        let error = migrate(&database.options).await.unwrap_err();
-        assert!(matches!(error, SchemaError::Altered { version: 1, .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn an_older_servers_tables_are_left_alone() {
-        let database = test_cluster::empty_database().await;
-        let mut conn = database.connect().await;
-        sqlx::raw_sql("CREATE SCHEMA noetl; CREATE TABLE noetl.runtime (runtime_id int)")
-            .execute(&mut conn)
-            .await
-            .unwrap();
-        let error = migrate(&database.options).await.unwrap_err();
-        assert!(
-            matches!(&error, SchemaError::Occupied { tables, .. } if tables == "runtime"),
-            "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn every_column_of_the_views_is_explained() {
-        let mut conn = test_cluster::database().await.connect().await;
-        let bare: Vec<String> = sqlx::query_scalar(
-            "SELECT attrelid::regclass || '.' || attname FROM pg_attribute
-              WHERE attrelid IN ('noetl.metric'::regclass, 'noetl.metrics'::regclass)
-                AND attnum > 0 AND col_description(attrelid, attnum) IS NULL",
-        )
-        .fetch_all(&mut conn)
-        .await
-        .unwrap();
-        assert_eq!(bare, [""; 0]);
-    }
-
-    #[tokio::test]
-    async fn every_table_and_view_is_explained() {
-        let mut conn = test_cluster::database().await.connect().await;
-        let bare: Vec<String> = sqlx::query_scalar(
-            "SELECT relname::text FROM pg_class
-              WHERE relnamespace = 'noetl'::regnamespace AND relkind IN ('r', 'p', 'v')
-                AND relname <> 'schema_migration' AND obj_description(oid, 'pg_class') IS NULL",
-        )
-        .fetch_all(&mut conn)
-        .await
-        .unwrap();
-        assert_eq!(bare, [""; 0]);
-    }
-}
+mod tests;

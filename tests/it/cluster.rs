@@ -146,7 +146,7 @@ impl Drop for Cluster {
 }
 
 /// The directory of PostgreSQL's programs: as the server is told, or the newest installed.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     if let Some(told) = std::env::var_os("NOETL_POSTGRES_BIN_DIR") {
         return told.into();
     }

@@ -146,25 +146,6 @@ fn a_spent_budget_says_when_to_come_back_and_is_regained() {
 }
 
 #[test]
-fn a_schema_newer_than_the_server_is_refused() {
-    let cluster = Cluster::start();
-    cluster.create("newer");
-    let launch = Launch::new().database(&cluster.socket_url("newer"));
-    let mut server = launch.clone().start();
-    server.terminate();
-    cluster.admin("newer").run(
-        "INSERT INTO noetl.schema_migration (version, description, success, checksum, execution_time)
-         SELECT 99990101, 'of a later release', success, checksum, execution_time
-           FROM noetl.schema_migration LIMIT 1",
-    );
-    let ended = launch.run_in(&Home::new());
-    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-    let expected = "is at version 99990101, which this binary does not know; start a noetl-metrics \
-                    at least as new";
-    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
-}
-
-#[test]
 fn a_wrong_password_is_told_and_never_shown() {
     let cluster = Cluster::start();
     cluster.create("locked");

@@ -14,7 +14,7 @@ use crate::output::until;
 use crate::server::{Launch, Server, command};
 
 /// A server with a database of its own in `cluster`, and a log that keeps little.
-fn launch(cluster: &Cluster, database: &str) -> Launch {
+pub(crate) fn launch(cluster: &Cluster, database: &str) -> Launch {
     cluster.create(database);
     let launch = Launch::new().database(&cluster.socket_url(database));
     let launch = launch.flag("log-segment-bytes", "1MiB").flag("log-budget-bytes", "64MiB");
@@ -22,12 +22,12 @@ fn launch(cluster: &Cluster, database: &str) -> Launch {
 }
 
 /// Reports a value of a series of its own.
-fn report(server: &Server, number: u32) {
+pub(crate) fn report(server: &Server, number: u32) {
     server.client().report(&gauges("history", &format!("h{number}"), &[f64::from(number)]));
 }
 
 /// The values stored, in order.
-fn stored(server: &Server) -> Vec<i64> {
+pub(crate) fn stored(server: &Server) -> Vec<i64> {
     server.client().query(&[("component_name", "history"), ("limit", "1")]);
     let values: Vec<(i64,)> = server.sql().rows(
         "SELECT metric_value::int8 FROM noetl.metrics
@@ -40,7 +40,7 @@ fn quarantined(server: &Server) -> i64 {
     server.sql().row::<(i64,)>("SELECT count(*) FROM noetl.quarantine").0
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     if to.exists() {
         std::fs::remove_dir_all(to).unwrap();
     }
@@ -49,18 +49,18 @@ fn copy(from: &Path, to: &Path) {
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
 }
 
-fn log_of(home: &Home) -> std::path::PathBuf {
+pub(crate) fn log_of(home: &Home) -> std::path::PathBuf {
     home.data_dir().join("log")
 }
 
-fn accept_gap(server: &Server, url: &str, arguments: &[&str]) -> Ran {
+pub(crate) fn accept_gap(server: &Server, url: &str, arguments: &[&str]) -> Ran {
     let mut command = command();
     command.args(["log", "accept-gap"]).args(arguments).env("DATABASE_URL", url);
     run(command.arg("--data-dir").arg(server.home().data_dir()))
 }
 
 /// A start that is refused, and what it says.
-fn refused(launch: &Launch, server: &Server) -> String {
+pub(crate) fn refused(launch: &Launch, server: &Server) -> String {
     let ended = launch.run_in(server.home());
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     assert!(!ended.stderr.contains("is ready on"), "{}", ended.stderr);
@@ -68,7 +68,7 @@ fn refused(launch: &Launch, server: &Server) -> String {
 }
 
 /// Sees what would be done, does it, and starts the server.
-fn go_on(server: &mut Server, url: &str, expected: &[&str]) {
+pub(crate) fn go_on(server: &mut Server, url: &str, expected: &[&str]) {
     let asked = accept_gap(server, url, &[]);
     assert_eq!((asked.status, asked.stderr.as_str()), (Some(0), ""), "{}", asked.stdout);
     for text in expected.iter().chain(&["Nothing was changed"]) {
@@ -82,7 +82,7 @@ fn go_on(server: &mut Server, url: &str, expected: &[&str]) {
 }
 
 /// Fills segments and waits until the oldest is gone, for the database has its rows.
-fn outgrow_the_log(server: &Server) {
+pub(crate) fn outgrow_the_log(server: &Server) {
     let oldest = log_of(server.home()).join("0000000000000000.log");
     let filler = gauges("filler", "f", &vec![0.5; 3000]);
     let mut round = 0;

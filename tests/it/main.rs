@@ -19,6 +19,8 @@ mod stream;
 
 // The server.
 mod access;
+mod backup;
+mod balancer;
 mod bodies;
 mod clients;
 mod commands;
@@ -48,17 +50,21 @@ mod reporter;
 mod runtime;
 mod secrets;
 mod self_report;
+mod several_servers;
 mod slow_clients;
 mod start;
 mod status_page;
 mod systemd;
 mod tls;
+mod upgrades;
 mod worker_commands;
 mod worker_tls;
 
 // The project.
 mod client_words;
 mod layers;
+mod operations_page;
 mod readme;
 mod sql_page;
+mod troubleshooting_page;
 mod workers_page;

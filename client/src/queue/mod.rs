@@ -75,8 +75,8 @@ impl Queue {
         for (number, bytes) in spool.found() {
             self.entries.push_back(Entry { number: *number, bytes: *bytes, place: Place::Disk });
             self.spool_bytes += bytes;
-            self.next = self.next.max(number + 1);
         }
+        self.next = self.next.max(spool.first_free());
         self.dropped.damaged += spool.damaged();
         self.spool = Some(spool);
         self.make_room();

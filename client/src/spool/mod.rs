@@ -54,13 +54,15 @@ pub(crate) struct Spool {
     /// Number and size of each report that was there, in the order of their numbers.
     found: Vec<(u64, u64)>,
     damaged: u64,
+    /// Above the numbers of all reports that were there, also of those that were left alone.
+    first_free: u64,
     /// Held as long as the spool is.
     _lock: File,
 }
 
 impl Spool {
     /// Opens the directory, makes it where it is missing, and looks at what is there. What is no
-    /// whole report is removed and counted.
+    /// whole report is removed and counted; what another version wrote waits for that version.
     pub(crate) fn open(directory: &Path, bytes_max: u64) -> Result<Self, SpoolError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -74,7 +76,14 @@ impl Spool {
             TryLockError::Error(source) => failed(&lock_path)(source),
         })?;
         let directory = directory.to_owned();
-        let mut spool = Self { directory, bytes_max, found: Vec::new(), damaged: 0, _lock: lock };
+        let mut spool = Self {
+            directory,
+            bytes_max,
+            found: Vec::new(),
+            damaged: 0,
+            first_free: 0,
+            _lock: lock,
+        };
         for entry in fs::read_dir(&spool.directory).map_err(failed(&spool.directory))? {
             let path = entry.map_err(failed(&spool.directory))?.path();
             match number_of(&path) {
@@ -82,6 +91,11 @@ impl Spool {
                     Ok(_) => {
                         let bytes = fs::metadata(&path).map_err(failed(&path))?.len();
                         spool.found.push((number, bytes));
+                        spool.keep_free_of(number);
+                    }
+                    Err(damage @ Damage::Version) => {
+                        tracing::warn!(file = %path.display(), %damage, "a spooled report waits");
+                        spool.keep_free_of(number);
                     }
                     Err(damage) => {
                         tracing::warn!(file = %path.display(), %damage, "a spooled report is lost");
@@ -106,6 +120,15 @@ impl Spool {
     /// How many reports could not be read when it was opened.
     pub(crate) fn damaged(&self) -> u64 {
         self.damaged
+    }
+
+    /// The number from which on no report was there when it was opened.
+    pub(crate) fn first_free(&self) -> u64 {
+        self.first_free
+    }
+
+    fn keep_free_of(&mut self, number: u64) {
+        self.first_free = self.first_free.max(number.saturating_add(1));
     }
 
     /// The bound on all reports.

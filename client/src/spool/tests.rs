@@ -63,6 +63,22 @@ fn what_is_there_is_found_again_and_what_is_no_report_is_not() {
 }
 
 #[test]
+fn what_another_version_wrote_is_left_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |number: u64| directory.path().join(format!("{number:016x}.report"));
+    let mut later = encode(&report(4));
+    later[4] = 2;
+    fs::write(path(4), &later).unwrap();
+    let mut spool = Spool::open(directory.path(), 1000).unwrap();
+    assert_eq!((spool.found(), spool.damaged(), spool.first_free()), (&[][..], 0, 5));
+    spool.write(spool.first_free(), &report(5)).unwrap();
+    drop(spool);
+    let spool = Spool::open(directory.path(), 1000).unwrap();
+    assert_eq!((spool.found().len(), spool.damaged(), spool.first_free()), (1, 0, 6));
+    assert_eq!(fs::read(path(4)).unwrap(), later);
+}
+
+#[test]
 fn a_spool_has_one_worker() {
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::open(directory.path(), 1000).unwrap();
