@@ -20,6 +20,7 @@ mod stream;
 // The server.
 mod access;
 mod bodies;
+mod budgets;
 mod clients;
 mod commands;
 mod connections;
