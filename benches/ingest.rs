@@ -37,7 +37,7 @@ impl Bench {
         let settings = LogSettings { budget_bytes: 1 << 40, ..LogSettings::default() };
         let log = Log::open(Arc::new(NullDisk), settings, Arc::clone(&telemetry), &mut |_| {});
         let log = log.unwrap();
-        let registry = RegistrySettings { series_max: 20_000_000, components_max: 20_000_000 };
+        let registry = RegistrySettings::new(20_000_000, 20_000_000);
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1 << 30);
         let parts = IngestParts {
             registry: Arc::new(Registry::new(registry, ids)),

@@ -28,7 +28,7 @@ fn definitions(series: usize) -> Vec<(Vec<u8>, usize)> {
 }
 
 fn registry() -> Registry {
-    let settings = RegistrySettings { series_max: usize::MAX, components_max: usize::MAX };
+    let settings = RegistrySettings::new(usize::MAX, usize::MAX);
     Registry::new(settings, GroupIds::new(NodeNumber::new(1).unwrap(), 0..1 << 40))
 }
 

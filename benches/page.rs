@@ -37,7 +37,7 @@ struct Fleet {
 impl Fleet {
     fn new(series: usize) -> Self {
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..10_000_000);
-        let settings = RegistrySettings { series_max: 10_000_000, components_max: 10_000_000 };
+        let settings = RegistrySettings::new(10_000_000, 10_000_000);
         let registry = Arc::new(Registry::new(settings, ids));
         let components = (0..series / PER_COMPONENT).map(|n| component(&registry, n)).collect();
         let telemetry = Arc::new(Telemetry::new());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::rate;
+
 /// Bytes of a pattern at most: those of a component's name.
 const BYTES_MAX: usize = 255;
 
@@ -12,8 +14,9 @@ pub struct Pattern(Box<str>);
 /// A text that is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a component pattern has 1 to {BYTES_MAX} bytes, and neither spaces nor commas nor control \
-     characters; write * where a name has some"
+    "a component pattern has 1 to {BYTES_MAX} bytes, neither spaces nor commas nor control \
+     characters, and begins with neither # nor {word}; write * where a name has some",
+    word = rate::WORD
 )]
 pub struct InvalidPattern;
 
@@ -25,7 +28,8 @@ impl Pattern {
     pub fn new(text: &str) -> Result<Self, InvalidPattern> {
         let misplaced = |letter: char| letter.is_whitespace() || letter.is_control();
         let fits = (1..=BYTES_MAX).contains(&text.len());
-        if fits && !text.contains(',') && !text.contains(misplaced) && !text.starts_with('#') {
+        let is_other = text.starts_with('#') || text.starts_with(rate::WORD);
+        if fits && !text.contains(',') && !text.contains(misplaced) && !is_other {
             Ok(Self(text.into()))
         } else {
             Err(InvalidPattern)
@@ -90,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_has_no_place_in_a_line_is_no_pattern() {
-        for wrong in ["", "a b", "a,b", "a\tb", "a\u{0}", "#a", &"a".repeat(256)] {
+        for wrong in
+            ["", "a b", "a,b", "a\tb", "a\u{0}", "#a", "samples-per-second=*", &"a".repeat(256)]
+        {
             assert_eq!(Pattern::new(wrong), Err(InvalidPattern), "{wrong:?}");
         }
     }

@@ -1,11 +1,13 @@
-//! The file of tokens: one a line, `NAME sha256:HASH SCOPES [PATTERNS]`.
+//! The file of tokens: one a line, `NAME sha256:HASH SCOPES [PATTERNS] [samples-per-second=N]`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::{Choice, ConditionallySelectable as _};
 
 use super::component::Pattern;
+use super::rate::{self, SampleRate};
 use super::scope::Scopes;
 use super::token::{Grant, TokenHash, TokenName};
 
@@ -29,7 +31,7 @@ pub struct TokenFileError {
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileProblem {
-    /// Not three or four words.
+    /// Not three to five words.
     Shape,
     /// The first word is no name.
     Name,
@@ -37,8 +39,10 @@ pub enum FileProblem {
     Hash,
     /// The third word has no scopes.
     Scopes,
-    /// The fourth word has no patterns.
+    /// The word behind the scopes has no patterns.
     Components,
+    /// The last word has no rate.
+    Rate,
     /// An earlier line has the name.
     NameTwice,
     /// An earlier line has the hash.
@@ -50,7 +54,10 @@ pub enum FileProblem {
 impl fmt::Display for FileProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Shape => "write NAME sha256:HASH SCOPES, and PATTERNS for single components",
+            Self::Shape => {
+                "write NAME sha256:HASH SCOPES, then PATTERNS for single components, and last \
+                 samples-per-second=N for a limit"
+            }
             Self::Name => "the name has other letters than a-z, A-Z, 0-9, dot, dash, underscore",
             Self::Hash => {
                 "the second word is not sha256: and 64 hexadecimal digits; if a token stands \
@@ -59,6 +66,7 @@ impl fmt::Display for FileProblem {
             }
             Self::Scopes => "the scopes are write, read and admin, with commas and no spaces",
             Self::Components => "the patterns need commas and no spaces between them",
+            Self::Rate => "samples-per-second= needs a whole number from 1 to 1000000000",
             Self::NameTwice => "an earlier line has this name; each token needs its own",
             Self::HashTwice => "an earlier line has this hash; remove one of them",
             Self::TooMany => "there are 10,000 tokens before it, which is the limit; remove some",
@@ -110,6 +118,20 @@ impl TokenTable {
         self.entries.is_empty()
     }
 
+    /// Has tokens that have the name and the rate of one in `before` go on with what that has left.
+    pub(super) fn carry_on(&mut self, before: &Self) {
+        let known: HashMap<_, _> =
+            before.grants().map(|grant| (grant.name.as_str(), &grant.rate)).collect();
+        for (_, grant) in &mut self.entries {
+            if let (Some(rate), Some(Some(known))) =
+                (&mut grant.rate, known.get(grant.name.as_str()))
+                && rate.per_second() == known.per_second()
+            {
+                *rate = Arc::clone(known);
+            }
+        }
+    }
+
     /// The grant of that hash. All of them are compared, whichever it is.
     pub(super) fn find(&self, hash: &TokenHash) -> Option<&Grant> {
         let none = u32::MAX;
@@ -130,9 +152,15 @@ fn read_line(line: &str) -> Result<(TokenHash, Grant), FileProblem> {
     let mut words = line.split_whitespace();
     let mut word = || words.next().ok_or(FileProblem::Shape);
     let (name, hash, scopes) = (word()?, word()?, word()?);
-    let patterns = words.next().unwrap_or_default();
-    if words.next().is_some() {
-        return Err(FileProblem::Shape);
+    let (mut patterns, mut rate) = ("", None);
+    for (nth, word) in words.enumerate() {
+        if let Some(digits) = word.strip_prefix(rate::WORD).filter(|_| rate.is_none()) {
+            rate = Some(SampleRate::parse(digits).map_err(|_| FileProblem::Rate)?);
+        } else if nth == 0 {
+            patterns = word;
+        } else {
+            return Err(FileProblem::Shape);
+        }
     }
     let name = TokenName::new(name).map_err(|_| FileProblem::Name)?;
     let hash = hash.strip_prefix("sha256:").and_then(TokenHash::parse).ok_or(FileProblem::Hash)?;
@@ -140,7 +168,7 @@ fn read_line(line: &str) -> Result<(TokenHash, Grant), FileProblem> {
     let patterns = patterns.split(',').filter(|_| !patterns.is_empty());
     let components = patterns.map(Pattern::new).collect::<Result<_, _>>();
     let components = components.map_err(|_| FileProblem::Components)?;
-    Ok((hash, Grant { name, scopes, components }))
+    Ok((hash, Grant { name, scopes, components, rate: rate.map(Arc::new) }))
 }
 
 /// Why a file is not changed.
@@ -203,6 +231,7 @@ mod tests {
             name: TokenName::new(name).unwrap(),
             scopes: Scopes::parse("write").unwrap(),
             components: patterns.iter().map(|one| Pattern::new(one).unwrap()).collect(),
+            rate: None,
         }
     }
 
@@ -241,6 +270,12 @@ mod tests {
         check("one", FileProblem::Shape);
         check(&format!("one sha256:{hash}"), FileProblem::Shape);
         check(&format!("one sha256:{hash} write a b"), FileProblem::Shape);
+        check(&format!("one sha256:{hash} write samples-per-second=5 a"), FileProblem::Shape);
+        check(&format!("one sha256:{hash} write a samples-per-second=5 b"), FileProblem::Shape);
+        let twice = "samples-per-second=5 samples-per-second=5";
+        check(&format!("one sha256:{hash} write {twice}"), FileProblem::Shape);
+        check(&format!("one sha256:{hash} write a samples-per-second=0"), FileProblem::Rate);
+        check(&format!("one sha256:{hash} write samples-per-second="), FileProblem::Rate);
         check(&format!("o,ne sha256:{hash} write"), FileProblem::Name);
         check(&format!("one {hash} write"), FileProblem::Hash);
         check(&format!("one sha256:{hash}0 write"), FileProblem::Hash);
@@ -249,6 +284,20 @@ mod tests {
         let pasted = format!("one {} write", token(9).reveal());
         let error = TokenTable::parse(&pasted).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(token(9).reveal()));
+    }
+
+    #[test]
+    fn a_rate_is_written_and_read_with_and_without_patterns() {
+        for patterns in [&[][..], &["worker-*", "x"]] {
+            let rate = Some(Arc::new(SampleRate::new(1500).unwrap()));
+            let grant = Grant { rate, ..grant("one", patterns) };
+            let text = add("", &grant, &token(1).hash()).unwrap();
+            assert!(text.ends_with(" samples-per-second=1500\n"), "{text}");
+            let table = TokenTable::parse(&text).unwrap();
+            let read = table.grants().next().unwrap();
+            assert_eq!(read.rate.as_ref().map(|rate| rate.per_second()), Some(1500));
+            assert_eq!(read.components, grant.components);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use subtle::ConstantTimeEq as _;
 
 use super::file::TokenTable;
+use super::rate::{OverRate, SampleRate};
 use super::scope::Scope;
 use super::token::{Grant, TokenHash};
 
@@ -70,9 +71,12 @@ impl Gate {
 
     /// Has only these tokens open it from the next request on, on every connection. An open gate
     /// stays open.
-    pub fn replace(&self, table: TokenTable) {
+    /// What a token has left of its rate stays as it is, where its name and rate do.
+    pub fn replace(&self, mut table: TokenTable) {
         if let Some(edition) = &self.edition {
-            let number = edition.load().number + 1;
+            let before = edition.load();
+            table.carry_on(&before.table);
+            let number = before.number + 1;
             edition.store(Arc::new(Edition { number, table }));
         }
     }
@@ -131,6 +135,25 @@ impl Caller {
             None => true,
             Some(judged) => judged.grant.as_ref().is_some_and(|grant| grant.may_be(component)),
         }
+    }
+
+    /// Whether it may send samples now.
+    ///
+    /// # Errors
+    /// Where its token has none left.
+    pub fn may_send(&self) -> Result<(), OverRate> {
+        self.rate().map_or(Ok(()), SampleRate::admit)
+    }
+
+    /// Notes that it sent so many samples, which its token pays for.
+    pub fn charge(&self, samples: usize) {
+        if let Some(rate) = self.rate() {
+            rate.charge(samples);
+        }
+    }
+
+    fn rate(&self) -> Option<&SampleRate> {
+        self.0.as_ref()?.grant.as_ref()?.rate.as_deref()
     }
 }
 
@@ -220,12 +243,32 @@ mod tests {
     }
 
     #[test]
+    fn all_connections_of_a_token_share_its_rate_and_a_new_file_keeps_it() {
+        let text = |rate| line(1, &format!("write samples-per-second={rate}"));
+        let gate = gate(&text(10));
+        let caller = || gate.admit(&Remembered::default(), Some(&header(1)), Scope::Write).unwrap();
+        assert_eq!(caller().may_send(), Ok(()));
+        caller().charge(1_000_000);
+        assert!(caller().may_send().is_err());
+        gate.replace(TokenTable::parse(&text(10)).unwrap());
+        assert!(caller().may_send().is_err(), "what was sent is not forgotten");
+        gate.replace(TokenTable::parse(&text(20)).unwrap());
+        assert_eq!(caller().may_send(), Ok(()), "another rate begins anew");
+        caller().charge(1_000_000);
+        gate.replace(TokenTable::parse(&line(1, "write")).unwrap());
+        caller().charge(usize::MAX);
+        assert_eq!(caller().may_send(), Ok(()));
+        assert_eq!(Caller::trusted().may_send(), Ok(()));
+    }
+
+    #[test]
     fn a_header_that_came_before_takes_no_memory() {
-        let gate = gate(&line(1, "write worker-*"));
+        let gate = gate(&line(1, "write worker-* samples-per-second=1000000"));
         let (connection, header) = (Remembered::default(), header(1));
         let once = || {
             let caller = gate.admit(&connection, Some(&header), Scope::Write).unwrap();
-            assert!(caller.may_be("worker-1"));
+            assert!(caller.may_be("worker-1") && caller.may_send().is_ok());
+            caller.charge(10);
         };
         once();
         let counted = allocation_counter::measure(|| (0..100).for_each(|_| once()));

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::component::Pattern;
+use super::rate::{self, SampleRate};
 use super::scope::{Scope, Scopes};
 
 /// By this a token is known where it should not be: in logs, in repositories.
@@ -132,6 +133,8 @@ pub struct Grant {
     pub scopes: Scopes,
     /// As which components it may report; any where there are none.
     pub components: Arc<[Pattern]>,
+    /// How many samples it may send; any number where there is none. One for all connections.
+    pub rate: Option<Arc<SampleRate>>,
 }
 
 impl Grant {
@@ -151,6 +154,10 @@ impl Grant {
         for (nth, pattern) in self.components.iter().enumerate() {
             let before = if nth == 0 { ' ' } else { ',' };
             write!(line, "{before}{pattern}").expect("writing to a String cannot fail");
+        }
+        if let Some(rate) = &self.rate {
+            write!(line, " {}{}", rate::WORD, rate.per_second())
+                .expect("writing to a String cannot fail");
         }
         line
     }
@@ -207,6 +214,7 @@ mod tests {
             name: TokenName::new("n").unwrap(),
             scopes: Scope::ALL.into_iter().collect(),
             components: patterns.iter().map(|one| Pattern::new(one).unwrap()).collect(),
+            rate: None,
         };
         assert!(grant(&[]).may_be("anything"));
         let bound = grant(&["worker-*", "agent"]);

@@ -126,13 +126,7 @@ impl Running {
             settings.past_partitions_max as usize,
         ));
         let memory = Memory {
-            registry: Arc::new(Registry::new(
-                RegistrySettings {
-                    series_max: settings.series_max,
-                    components_max: settings.components_max,
-                },
-                group_ids,
-            )),
+            registry: Arc::new(Registry::new(registry_settings(settings), group_ids)),
             keys: Arc::default(),
             partitions: Arc::new(Maintenance::new(
                 database.options.clone(),
@@ -238,6 +232,17 @@ impl Running {
     /// One line for the person who started the server.
     pub(super) fn ready_line(&self) -> String {
         format!("noetl-metrics is ready on {}; database: {}", self.url, self.psql)
+    }
+}
+
+/// How the configuration wants the memory.
+fn registry_settings(settings: &Settings) -> RegistrySettings {
+    RegistrySettings {
+        series_max: settings.series_max,
+        components_max: settings.components_max,
+        component_series_max: settings.component_series_max,
+        new_series_per_minute_max: Some(settings.new_series_per_minute_max),
+        component_new_series_per_minute_max: Some(settings.component_new_series_per_minute_max),
     }
 }
 

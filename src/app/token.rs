@@ -75,19 +75,24 @@ fn create(file: &Path, grant: &Grant, out: &mut impl Write) -> Result<(), TokenE
 fn list(file: &Path, form: OutputForm, out: &mut impl Write) -> Result<(), TokenError> {
     let table = access::read_table(file)?;
     let width = table.grants().map(|grant| grant.name.as_str().len()).max().unwrap_or(0);
-    for Grant { name, scopes, components } in table.grants() {
+    for Grant { name, scopes, components, rate } in table.grants() {
+        let rate = rate.as_ref().map(|rate| rate.per_second());
         let patterns: Vec<_> = components.iter().map(ToString::to_string).collect();
         match form {
             OutputForm::Json => {
                 let scopes = scopes.to_string();
                 let scopes: Vec<_> = scopes.split(',').collect();
-                let line = json!({"name": name.as_str(), "scopes": scopes, "components": patterns});
+                let line = json!({
+                    "name": name.as_str(), "scopes": scopes, "components": patterns,
+                    "samples_per_second": rate,
+                });
                 writeln!(out, "{line}")?;
             }
             OutputForm::Text => {
                 let bound = if patterns.is_empty() { "any" } else { &patterns.join(",") };
                 let (name, scopes) = (name.as_str(), scopes.to_string());
-                writeln!(out, "{name:width$}  {scopes:16}  {bound}")?;
+                let rate = rate.map_or(String::new(), |rate| format!("  {rate} samples/s"));
+                writeln!(out, "{name:width$}  {scopes:16}  {bound}{rate}")?;
             }
         }
     }
@@ -151,13 +156,16 @@ fn write(new: &mut File, old: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{Pattern, Scopes, TokenName};
+    use std::sync::Arc;
+
+    use crate::access::{Pattern, SampleRate, Scopes, TokenName};
 
     fn grant(name: &str) -> Grant {
         Grant {
             name: TokenName::new(name).unwrap(),
             scopes: Scopes::parse("write,read").unwrap(),
             components: [Pattern::new("worker-*").unwrap()].into(),
+            rate: None,
         }
     }
 
@@ -181,13 +189,15 @@ mod tests {
         let listed = said(&file, TokenAction::List(OutputForm::Json));
         assert_eq!(
             listed,
-            "{\"components\":[\"worker-*\"],\"name\":\"one\",\"scopes\":[\"write\",\"read\"]}\n"
+            "{\"components\":[\"worker-*\"],\"name\":\"one\",\"samples_per_second\":null,\
+             \"scopes\":[\"write\",\"read\"]}\n"
         );
-        let other = said(&file, TokenAction::Create(grant("two")));
+        let rate = Some(Arc::new(SampleRate::new(500).unwrap()));
+        let other = said(&file, TokenAction::Create(Grant { rate, ..grant("two") }));
         assert_ne!(token, other);
         said(&file, TokenAction::Revoke(TokenName::new("one").unwrap()));
         let names = said(&file, TokenAction::List(OutputForm::Text));
-        assert!(names.starts_with("two ") && names.lines().count() == 1, "{names}");
+        assert_eq!(names, "two  write,read        worker-*  500 samples/s\n");
     }
 
     #[test]

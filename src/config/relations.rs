@@ -71,6 +71,18 @@ pub(super) const RELATIONS: &[Relation] = &[
         },
     },
     Relation {
+        keys: &["component-series-max", "series-max"],
+        rule: "one component must be allowed at most what all together are, or it is never held to it",
+        holds: |settings| settings.component_series_max <= settings.series_max,
+    },
+    Relation {
+        keys: &["component-new-series-per-minute-max", "new-series-per-minute-max"],
+        rule: "one component must be allowed at most as many new series a minute as all together",
+        holds: |settings| {
+            settings.component_new_series_per_minute_max <= settings.new_series_per_minute_max
+        },
+    },
+    Relation {
         keys: &["stale-after", "idle-after"],
         rule: "a series must stay in memory for at least as long as on the Prometheus page",
         holds: |settings| settings.stale_after <= settings.idle_after,
@@ -153,6 +165,10 @@ mod tests {
         check(&[("in-flight-bytes-max", "15MiB")], &["body-bytes-max"]);
         check(&[("body-bytes-max", "148KiB")], &[]);
         check(&[("body-bytes-max", "144KiB")], &["labels-max"]);
+        check(&[("series-max", "2000")], &[]);
+        check(&[("series-max", "1999")], &["component-series-max"]);
+        check(&[("new-series-per-minute-max", "100")], &[]);
+        check(&[("new-series-per-minute-max", "99")], &["component-new-series-per-minute-max"]);
         check(&[("idle-after", "5m")], &[]);
         check(&[("idle-after", "4m")], &["stale-after"]);
         check(&[("runtime-offline-seconds", "30s")], &[]);

@@ -215,6 +215,17 @@ settings! {
         /// Series that may be held in memory. Samples of further ones are rejected until others
         /// are idle.
         series_max: usize = "series-max", "2_000_000", count().between("1", "1_000_000_000");
+        /// Series of one component that may be active. Samples of further ones are rejected until
+        /// others are idle; those that are known go on.
+        component_series_max: usize =
+            "component-series-max", "2_000", count().between("1", "1_000_000_000");
+        /// New series of all components in a minute, once as many as `series-max` came at once.
+        new_series_per_minute_max: u32 =
+            "new-series-per-minute-max", "20_000", count().between("1", "1_000_000_000");
+        /// New series of one component in a minute, once as many as `component-series-max` came at
+        /// once.
+        component_new_series_per_minute_max: u32 =
+            "component-new-series-per-minute-max", "100", count().between("1", "1_000_000_000");
         /// Time after its last sample for which a series stays on the Prometheus page.
         stale_after: Duration = "stale-after", "5m", DURATION.between("1s", "1d");
         /// Time after its last sample when a series leaves the memory. It is reloaded when it

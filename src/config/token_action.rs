@@ -1,11 +1,12 @@
 //! The command line of `token`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::cli::{OutputForm, flags};
-use crate::access::{Grant, Pattern, Scope, TokenName};
+use crate::access::{Grant, Pattern, SAMPLES_PER_SECOND_MAX, SampleRate, Scope, TokenName};
 
 /// What `token` is to do.
 #[derive(Clone, Debug)]
@@ -36,7 +37,11 @@ impl TokenAction {
                     .collect::<Result<_, _>>()
                     .map_err(|error| format!("--component: {error}"))?;
                 let scopes = all("scope").filter_map(|word| Scope::parse(word)).collect();
-                Ok(Self::Create(Grant { name: token_name()?, scopes, components }))
+                let rate = matches.get_one::<u32>("samples-per-second").copied();
+                let rate = rate.map(SampleRate::new).transpose();
+                let rate = rate.map_err(|error| format!("--samples-per-second: {error}"))?;
+                let rate = rate.map(Arc::new);
+                Ok(Self::Create(Grant { name: token_name()?, scopes, components, rate }))
             }
             "revoke" => Ok(Self::Revoke(token_name()?)),
             _ if matches.get_flag("json") => Ok(Self::List(OutputForm::Json)),
@@ -89,10 +94,22 @@ pub(super) fn command() -> clap::Command {
                             "As which components it may report and register, such as 'worker-*'; \
                              may be given several times [default: any]",
                         ),
+                )
+                .arg(
+                    Arg::new("samples-per-second")
+                        .long("samples-per-second")
+                        .value_name("N")
+                        .value_parser(
+                            clap::value_parser!(u32).range(1..=i64::from(SAMPLES_PER_SECOND_MAX)),
+                        )
+                        .help(
+                            "How many samples all who have it may send together; a minute's worth \
+                             may come at once, and what is more is refused with 429 [default: any]",
+                        ),
                 ),
         )
         .subcommand(
-            command("list", "List the tokens: name, scopes, components").arg(
+            command("list", "List the tokens: name, scopes, components, samples per second").arg(
                 Arg::new("json")
                     .long("json")
                     .action(ArgAction::SetTrue)

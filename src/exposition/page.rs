@@ -178,10 +178,7 @@ mod tests {
     #[test]
     fn a_fresh_page_is_served_again() {
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1);
-        let registry = Arc::new(Registry::new(
-            RegistrySettings { series_max: 1, components_max: 1_000_000 },
-            ids,
-        ));
+        let registry = Arc::new(Registry::new(RegistrySettings::new(1, 1_000_000), ids));
         let settings = PageSettings { stale_after_s: 300 };
         let page = Page::new(registry, Arc::new(SystemClock), Arc::default(), settings);
         let first = page.render(Format::Text);

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::admission;
 use super::body::BodyBudget;
+use super::cardinality::{self, LastCensus};
 use super::openapi::Documents;
 use super::readiness::Readiness;
 use super::reply::{self, Reply};
@@ -82,6 +83,7 @@ pub struct Api {
     pub(super) chosen_pages: Semaphore,
     /// Bounds what administrators may have done at once, each on a connection of its own.
     pub(super) administration: Semaphore,
+    pub(super) census: LastCensus,
     draining: AtomicBool,
     /// Made when they are first asked for.
     documents: OnceLock<Documents>,
@@ -98,6 +100,7 @@ impl Api {
             spread: Spread::default(),
             chosen_pages: Semaphore::new(scrape::CHOSEN_PAGES_MAX),
             administration: Semaphore::new(partitions::AT_ONCE_MAX),
+            census: LastCensus::default(),
             draining: AtomicBool::new(false),
             documents: OnceLock::new(),
         }
@@ -158,6 +161,7 @@ impl Api {
             // Each connection has room for the largest future, thousands of them all the time. What
             // is asked for seldom and speaks with PostgreSQL has its room when it is asked for.
             Handler::Query => Box::pin(reading::query(self, &request)).await,
+            Handler::Cardinality => Box::pin(cardinality::cardinality(self, &request)).await,
             Handler::Components => Box::pin(runtime::components(self)).await,
             Handler::Pools => Box::pin(runtime::pools(self, &request)).await,
             Handler::Registry(call) => Box::pin(runtime::call(self, caller, call, request)).await,

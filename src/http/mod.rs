@@ -8,6 +8,7 @@
 mod admission;
 mod api;
 mod body;
+mod cardinality;
 mod connection;
 mod front;
 mod impatience;

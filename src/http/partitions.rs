@@ -31,9 +31,10 @@ pub(super) async fn list(api: &Api) -> Reply {
 
 /// `POST /api/metrics/partitions/create`
 pub(super) async fn create(api: &Api, request: &Request<Incoming>) -> Reply {
-    let days = match days_ahead(request.uri().query().unwrap_or_default()) {
+    let query = request.uri().query().unwrap_or_default();
+    let days = match parameters::only_number(query, "days_ahead", DAYS_AHEAD, 0..=DAYS_AHEAD_MAX) {
         Ok(days) => days,
-        Err(detail) => return reply::invalid_parameter(detail),
+        Err(detail) => return reply::invalid_parameter(&detail),
     };
     let Ok(_turn) = api.administration.try_acquire() else { return busy() };
     match api.parts.partitions.create(days).await {
@@ -48,25 +49,6 @@ pub(super) async fn create(api: &Api, request: &Request<Incoming>) -> Reply {
         }
         Err(error) => failed(&error),
     }
-}
-
-fn days_ahead(query: &str) -> Result<u32, &'static str> {
-    let mut days = None;
-    for (name, value) in parameters::pairs(query) {
-        if name != "days_ahead" {
-            return Err("the only parameter here is days_ahead");
-        }
-        let number = match parameters::text(value)?.as_str() {
-            "" => DAYS_AHEAD,
-            text => parameters::integer(text)
-                .and_then(|days| u32::try_from(days).ok())
-                .unwrap_or(u32::MAX),
-        };
-        if number > DAYS_AHEAD_MAX || days.replace(number).is_some() {
-            return Err("days_ahead is a whole number from 0 to 366, given once");
-        }
-    }
-    Ok(days.unwrap_or(DAYS_AHEAD))
 }
 
 /// `POST /api/metrics/cleanup`
@@ -119,33 +101,5 @@ fn failed(error: &MaintenanceError) -> Reply {
             reply::retry(StatusCode::SERVICE_UNAVAILABLE, 5, "partitions_busy", &detail)
         }
         _ => reply::error(StatusCode::INTERNAL_SERVER_ERROR, "partitions_failed", &detail),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_ahead_are_a_number_within_its_bounds_or_the_default() {
-        for (query, expected) in [
-            ("", 7),
-            ("days_ahead=", 7),
-            ("days_ahead=0", 0),
-            ("days_ahead=366", 366),
-            ("days_ahead=1%30", 10),
-            ("days_ahead=9.0", 9),
-        ] {
-            assert_eq!(days_ahead(query), Ok(expected), "{query}");
-        }
-        for wrong in [
-            "days_ahead=367",
-            "days_ahead=-1",
-            "days_ahead=x",
-            "days=7",
-            "days_ahead=1&days_ahead=1",
-        ] {
-            assert!(days_ahead(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use super::admission;
 use super::api::Api;
 use super::body::{self, BodyError};
 use super::reply::{self, Refusal, Reply};
-use super::retry_after::retry_after_s;
+use super::retry_after::{retry_after_s, spread_s};
 use crate::access::Caller;
 use crate::ingest::IngestError;
 use crate::jobs::{SelfReportError, SelfReported};
@@ -134,6 +134,7 @@ async fn take(
     body: &mut Incoming,
 ) -> Result<Vec<u8>, Refusal> {
     admit(api)?;
+    api.parts.ingest.admit_caller(caller).map_err(|error| refused(api, error))?;
     let (format, encoding) = (format(headers)?, encoding(headers)?);
     let key = idempotency_key(headers)?;
     let limit = api.settings.limits.body_bytes_max;
@@ -251,6 +252,9 @@ pub(super) fn refused(api: &Api, error: IngestError) -> Refusal {
         IngestError::UnknownComponent(_) => reply::error(StatusCode::NOT_FOUND, code, &detail),
         IngestError::KeyReused => reply::error(StatusCode::CONFLICT, code, &detail),
         IngestError::RegistryFull => reply::retry(busy, 60, code, &detail),
+        IngestError::OverRate(over) => {
+            reply::retry(busy, spread_s(over.wait, api.spread.next()), code, &detail)
+        }
         IngestError::KeyInFlight => reply::retry(away, 1, code, &detail),
         IngestError::RegistryAway(_) => reply::retry(away, 5, code, &detail),
         IngestError::Unsynced(_) => reply::retry(away, 30, code, &detail),

@@ -24,6 +24,15 @@ pub(super) fn retry_after_s(drain: Drain, share: f64) -> u32 {
     } else {
         (drain.stalled.as_secs_f64(), STALLED_WAIT_S)
     };
+    lengthened_s(wait_s, (min_s, max_s), share)
+}
+
+/// A wait that is known, lengthened by `share` of the spread, within the bounds of all.
+pub(super) fn spread_s(wait: Duration, share: f64) -> u32 {
+    lengthened_s(wait.as_secs_f64().ceil(), WAIT_S, share)
+}
+
+fn lengthened_s(wait_s: f64, (min_s, max_s): (f64, f64), share: f64) -> u32 {
     let spread_s = wait_s.clamp(min_s, max_s) * (1.0 + SPREAD * share);
     let whole = Duration::from_secs_f64(spread_s.round().min(max_s)).as_secs();
     u32::try_from(whole).unwrap_or(u32::MAX)
@@ -64,6 +73,17 @@ mod tests {
         check(100_000, 0.0, 0, [5, 8]);
         check(100_000, 0.0, 20, [20, 30]);
         check(100_000, 0.0, 3600, [60, 60]);
+    }
+
+    #[test]
+    fn a_wait_that_is_known_is_named_in_whole_seconds() {
+        let check = |millis, expected: [u32; 2]| {
+            let wait = Duration::from_millis(millis);
+            assert_eq!([0.0, 1.0].map(|share| spread_s(wait, share)), expected, "{millis} ms");
+        };
+        check(1, [1, 2]);
+        check(9_100, [10, 15]);
+        check(100_000_000, [300, 300]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(super) enum Handler {
     SelfReport,
     Query,
     Page,
+    Cardinality,
     Components,
     Pools,
     Registry(Call),
@@ -85,6 +86,11 @@ pub(super) static RESOURCES: &[Resource] = &[
     ),
     at("/api/metrics/query", Route::Query, &[on(Get, H::Query, READ, &described::QUERY)]),
     at("/api/metrics/prometheus", Route::Prometheus, &[on(Get, H::Page, READ, &described::PAGE)]),
+    at(
+        "/api/metrics/cardinality",
+        Route::Cardinality,
+        &[on(Get, H::Cardinality, READ, &described::CARDINALITY)],
+    ),
     at(
         "/api/metrics/components",
         Route::Components,

@@ -63,8 +63,15 @@ fn not_ready(latches: Latches, code: &str, matter: &str) -> Reply {
 pub(super) fn metrics(api: &Api) -> Reply {
     let instruments = &api.parts.telemetry.ingest;
     let registry = &api.parts.registry;
-    instruments.components.set(i64::try_from(registry.component_count()).unwrap_or(i64::MAX));
-    instruments.series.set(i64::try_from(registry.series_count()).unwrap_or(i64::MAX));
+    let settings = registry.settings();
+    for (gauge, value) in [
+        (&instruments.components, registry.component_count()),
+        (&instruments.series, registry.series_count()),
+        (&instruments.series_max, settings.series_max),
+        (&instruments.component_series_max, settings.component_series_max),
+    ] {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     reply::with(StatusCode::OK, content_type, api.parts.telemetry.render())
 }

@@ -1,5 +1,6 @@
 //! Why a report was not taken.
 
+use crate::access::OverRate;
 use crate::log::{AppendError, LogFailed};
 use crate::protocol::ReportError;
 use crate::protocol::ndjson::TooManyLines;
@@ -33,6 +34,9 @@ pub enum IngestError {
          the server's operator make one with a pattern for it"
     )]
     ComponentNotAllowed(String),
+    /// The caller's token has no samples left for now.
+    #[error(transparent)]
+    OverRate(#[from] OverRate),
     /// The component is not in memory, and PostgreSQL, which may know it, does not answer.
     #[error(
         "Component '{0}' is not known here yet, and the database that may know it does not answer; \
@@ -41,8 +45,9 @@ pub enum IngestError {
     RegistryAway(String),
     /// A new component finds no room for its series.
     #[error(
-        "the server holds its limit of series or components and takes no new component; known ones \
-         go on. Try again later, report to another server, or raise series-max or components-max"
+        "the server holds its limit of series or components, or has had too many new series lately, \
+         and takes no new component; known ones go on. Try again later, report to another server, or \
+         raise series-max, components-max or new-series-per-minute-max"
     )]
     RegistryFull,
     /// The key came with another body before.
@@ -76,6 +81,7 @@ impl IngestError {
             | Self::Log(AppendError::TooLarge { .. }) => true,
             Self::Lines(_)
             | Self::NoLines
+            | Self::OverRate(_)
             | Self::RegistryAway(_)
             | Self::RegistryFull
             | Self::KeyInFlight
@@ -93,6 +99,7 @@ impl IngestError {
             Self::NothingTaken { .. } => "no_valid_metrics",
             Self::UnknownComponent(_) => "component_not_found",
             Self::ComponentNotAllowed(_) => "component_not_allowed",
+            Self::OverRate(_) => "token_over_rate",
             Self::RegistryAway(_) => "registry_unavailable",
             Self::RegistryFull => "registry_full",
             Self::KeyReused => "idempotency_key_reused",

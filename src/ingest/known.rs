@@ -39,6 +39,7 @@ impl Attempt<'_> {
                 continue;
             }
             self.permit(known.component.key().name())?;
+            self.caller.charge(readings.len());
             record.clear();
             for (nth, reading) in readings.iter().enumerate() {
                 let entry = known.entries.get(nth);

@@ -5,6 +5,7 @@ use crate::access::Caller;
 use crate::model::Reject;
 use crate::protocol::answer::{self, AcceptedLines, LineReject};
 use crate::protocol::ndjson::LineCursor;
+use crate::protocol::report::REJECT_TEXTS_MAX;
 use crate::registry::KeyDigest;
 
 /// After so many lines other connections of the thread get their turn.
@@ -35,6 +36,7 @@ impl Ingest {
         key: Option<&[u8]>,
         caller: &Caller,
     ) -> Result<Vec<u8>, IngestError> {
+        self.admit_caller(caller)?;
         let mut outcome = Outcome::default();
         let mut cursor = LineCursor::default();
         while let Some(line) = cursor.next_line(body.as_ref())? {
@@ -66,7 +68,13 @@ impl Ingest {
 impl Outcome {
     fn take(&mut self, line: u32, mut logged: Logged) {
         self.inserted += logged.stored + logged.repeated;
-        self.metrics_rejected.extend(logged.rejects.drain(..).map(|reject| (line, reject)));
+        for mut reject in logged.rejects.drain(..) {
+            if self.metrics_rejected.len() >= REJECT_TEXTS_MAX {
+                // No answer shows it, and there may be very many.
+                reject.reason = String::new();
+            }
+            self.metrics_rejected.push((line, reject));
+        }
         self.logged.push(logged);
     }
 

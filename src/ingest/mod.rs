@@ -10,6 +10,7 @@ mod error;
 mod known;
 mod lines;
 mod outlines;
+mod over_budget;
 mod record;
 mod rows;
 mod submit;
@@ -96,6 +97,16 @@ impl Ingest {
         Ok(self.parts.appender.admit()?)
     }
 
+    /// Whether the caller has samples left to send; asked before a body is read, and again before it
+    /// is decoded, for others of the same token may have come meanwhile. What is being decoded is
+    /// taken whole, and paid for afterwards.
+    pub fn admit_caller(&self, caller: &Caller) -> Result<(), IngestError> {
+        caller.may_send().map_err(|over| {
+            self.parts.telemetry.ingest.reports_over_rate.inc();
+            over.into()
+        })
+    }
+
     /// Takes the report in `document` and returns the body of the answer once it is synced.
     /// `key` is the client's idempotency key, and `caller` must be allowed to be the component.
     ///
@@ -106,6 +117,7 @@ impl Ingest {
         key: Option<&[u8]>,
         caller: &Caller,
     ) -> Result<Vec<u8>, IngestError> {
+        self.admit_caller(caller)?;
         let key = key.map(|key| KeyDigest::new(key, 0));
         let logged = self.log(document.as_ref(), key, caller).await?;
         drop(document);

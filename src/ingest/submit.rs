@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::over_budget;
 use super::record::{Record, Taken};
 use super::workspace::Workspace;
 use super::{IngestError, IngestParts, IngestSettings, Logged};
@@ -9,6 +10,7 @@ use crate::access::Caller;
 use crate::model::component::DEFAULT_COMPONENT_TYPE;
 use crate::model::{ComponentKey, Reject, RejectKind, SampleBatch, Timestamp};
 use crate::protocol::answer::{self, Accepted};
+use crate::protocol::report::REJECT_TEXTS_MAX;
 use crate::protocol::{ComponentRef, ReportError};
 use crate::registry::{
     AdmittedSpan, BodyDigest, Component, ComponentState, Interned, KeyDigest, LastValue,
@@ -61,13 +63,17 @@ impl Attempt<'_> {
         document.extend_from_slice(self.document);
         let decoded = decoder.decode(document, self.now, &self.settings.decode)?;
         let (named, batch) = (decoded.component, decoded.batch);
+        if loaded.is_none() {
+            // Taken or not: decoding them was the work. A second attempt is the server's own.
+            self.caller.charge(batch.samples.len() + batch.rejects.len());
+        }
         if batch.samples.is_empty() {
             return Err(nothing_taken(parts, batch));
         }
         if let ComponentRef::Named { name, .. } = named {
             self.permit(name)?;
         }
-        let component = match find_component(parts, self.settings, named, loaded)? {
+        let component = match self.find_component(named, loaded)? {
             Found::Component(component) => component,
             Found::Load(key) => return Ok(Step::Load(key)),
         };
@@ -127,6 +133,47 @@ impl Attempt<'_> {
         }
     }
 
+    /// The component that the report names, made now if it may be.
+    fn find_component(
+        &self,
+        named: ComponentRef<'_>,
+        loaded: Option<LoadOutcome>,
+    ) -> Result<Found, IngestError> {
+        let parts = self.parts;
+        let known = match named {
+            ComponentRef::Named { component_type, name } => {
+                parts.registry.find(component_type, name)
+            }
+            ComponentRef::RuntimeId(id) => parts.registry.find_by_id(id),
+        };
+        if let Some(component) = known {
+            return Ok(Found::Component(component));
+        }
+        let described = || match named {
+            ComponentRef::Named { name, .. } => name.to_owned(),
+            ComponentRef::RuntimeId(id) => id.to_string(),
+        };
+        match (loaded, named) {
+            (None, ComponentRef::Named { component_type, name }) => {
+                let component_type = component_type.map(Into::into);
+                Ok(Found::Load(LookupKey::Name { component_type, name: name.into() }))
+            }
+            (None, ComponentRef::RuntimeId(id)) => Ok(Found::Load(LookupKey::Id(id))),
+            (Some(_), ComponentRef::Named { component_type, name })
+                if !self.settings.require_registration =>
+            {
+                if parts.registry.is_full() || parts.registry.is_overrun(self.now.seconds()) {
+                    return Err(IngestError::RegistryFull);
+                }
+                let component_type = component_type.unwrap_or(DEFAULT_COMPONENT_TYPE);
+                let key = ComponentKey::new(component_type, name).map_err(ReportError::from)?;
+                Ok(Found::Component(parts.registry.find_or_insert(key)))
+            }
+            (Some(LoadOutcome::Unavailable), _) => Err(IngestError::RegistryAway(described())),
+            (Some(_), _) => Err(IngestError::UnknownComponent(described())),
+        }
+    }
+
     /// Finds a place for every sample, and writes new definitions to the record; `None` when the
     /// component must be loaded first. Returns the entries with new metadata, each with the
     /// sample that brought it.
@@ -143,7 +190,8 @@ impl Attempt<'_> {
             record.define_component(component.key(), component.runtime_id(), self.now);
         }
         let SampleBatch { arena, samples, rejects } = batch;
-        state.reserve(samples.len());
+        // More than fit into the budget would have room made for nothing.
+        state.reserve(samples.len().min(self.parts.registry.settings().component_series_max));
         for (nth, sample) in samples.iter().enumerate() {
             let definition = &arena[sample.series.start as usize..sample.series.end as usize];
             let interned = self.parts.registry.intern(
@@ -165,8 +213,17 @@ impl Attempt<'_> {
                     (entry, place)
                 }
                 Interned::MaybeStored => return None,
-                Interned::NoRoom => {
-                    rejects.push(no_room(self.parts, sample.index));
+                Interned::NoRoom(budget) => {
+                    let (settings, now_s) = (self.parts.registry.settings(), self.now.seconds());
+                    state.count_refused();
+                    // No answer shows more.
+                    let reason = if rejects.len() < REJECT_TEXTS_MAX {
+                        over_budget::explain(budget, settings, state, definition, now_s)
+                    } else {
+                        String::new()
+                    };
+                    let (index, kind) = (sample.index, over_budget::kind(budget));
+                    rejects.push(Reject { index, kind, reason });
                     continue;
                 }
             };
@@ -253,45 +310,6 @@ enum Found {
     Load(LookupKey),
 }
 
-/// The component that the report names, made now if it may be.
-fn find_component(
-    parts: &IngestParts,
-    settings: &IngestSettings,
-    named: ComponentRef<'_>,
-    loaded: Option<LoadOutcome>,
-) -> Result<Found, IngestError> {
-    let known = match named {
-        ComponentRef::Named { component_type, name } => parts.registry.find(component_type, name),
-        ComponentRef::RuntimeId(id) => parts.registry.find_by_id(id),
-    };
-    if let Some(component) = known {
-        return Ok(Found::Component(component));
-    }
-    let described = || match named {
-        ComponentRef::Named { name, .. } => name.to_owned(),
-        ComponentRef::RuntimeId(id) => id.to_string(),
-    };
-    match (loaded, named) {
-        (None, ComponentRef::Named { component_type, name }) => {
-            let component_type = component_type.map(Into::into);
-            Ok(Found::Load(LookupKey::Name { component_type, name: name.into() }))
-        }
-        (None, ComponentRef::RuntimeId(id)) => Ok(Found::Load(LookupKey::Id(id))),
-        (Some(_), ComponentRef::Named { component_type, name })
-            if !settings.require_registration =>
-        {
-            if parts.registry.is_full() {
-                return Err(IngestError::RegistryFull);
-            }
-            let component_type = component_type.unwrap_or(DEFAULT_COMPONENT_TYPE);
-            let key = ComponentKey::new(component_type, name).map_err(ReportError::from)?;
-            Ok(Found::Component(parts.registry.find_or_insert(key)))
-        }
-        (Some(LoadOutcome::Unavailable), _) => Err(IngestError::RegistryAway(described())),
-        (Some(_), _) => Err(IngestError::UnknownComponent(described())),
-    }
-}
-
 fn lookup_key(key: &ComponentKey) -> LookupKey {
     LookupKey::Name { component_type: Some(key.component_type().into()), name: key.name().into() }
 }
@@ -322,14 +340,6 @@ fn refusal(window: &PartitionWindow, timestamp: Timestamp) -> String {
          the limit; check the sender's clock, or raise past-partitions-max",
         window.past_max()
     )
-}
-
-fn no_room(parts: &IngestParts, index: u32) -> Reject {
-    let reason = format!(
-        "the server holds its limit of {} series; report fewer label values, or raise series-max",
-        parts.registry.series_max()
-    );
-    Reject { index, kind: RejectKind::SeriesLimit, reason }
 }
 
 fn nothing_taken(parts: &IngestParts, batch: &SampleBatch) -> IngestError {

@@ -45,10 +45,7 @@ impl Bench {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(NOON).unwrap()));
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..100);
         let parts = IngestParts {
-            registry: Arc::new(Registry::new(
-                RegistrySettings { series_max, components_max: 1000 },
-                ids,
-            )),
+            registry: Arc::new(Registry::new(RegistrySettings::new(series_max, 1000), ids)),
             appender: log.appender(),
             window: Arc::new(PartitionWindow::new(PartitionInterval::Day, 1)),
             keys: Arc::default(),

@@ -7,6 +7,7 @@
 pub mod component;
 pub mod ids;
 pub mod limits;
+pub mod pace;
 pub mod partition;
 pub mod place;
 pub mod profile;
@@ -20,6 +21,7 @@ pub use ids::{
     GroupId, LogPosition, NodeNumber, ROW_SPAN_US, ReportId, RuntimeId, SLOTS_PER_GROUP, Slot,
 };
 pub use limits::Limits;
+pub use pace::{Meter, Pace};
 pub use partition::{PartitionInterval, PartitionStart};
 pub use place::{LogMark, LogPlace};
 pub use profile::{Details, ListedComponent, Profile, STATUS_OFFLINE, STATUS_READY};

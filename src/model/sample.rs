@@ -79,13 +79,19 @@ pub enum RejectKind {
     Labels,
     /// `help_text` or `unit` is not a string, or the unit is too long.
     Metadata,
+    /// A new series of a component that has its limit of them.
+    ComponentSeriesLimit,
+    /// A new series of a component that had too many new ones lately.
+    ComponentNewSeriesLimit,
     /// No further series can be held in memory.
     SeriesLimit,
+    /// A new series where all components together had too many new ones lately.
+    NewSeriesLimit,
 }
 
 impl RejectKind {
     /// All kinds, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Name,
         Self::Type,
@@ -95,7 +101,10 @@ impl RejectKind {
         Self::Partition,
         Self::Labels,
         Self::Metadata,
+        Self::ComponentSeriesLimit,
+        Self::ComponentNewSeriesLimit,
         Self::SeriesLimit,
+        Self::NewSeriesLimit,
     ];
 
     /// The value of the label `reason` of `noetl_metrics_samples_rejected_total`.
@@ -110,7 +119,10 @@ impl RejectKind {
             Self::Partition => "partition",
             Self::Labels => "labels",
             Self::Metadata => "metadata",
+            Self::ComponentSeriesLimit => "component_series_limit",
+            Self::ComponentNewSeriesLimit => "component_new_series_limit",
             Self::SeriesLimit => "series_limit",
+            Self::NewSeriesLimit => "new_series_limit",
         }
     }
 }

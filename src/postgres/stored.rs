@@ -25,6 +25,8 @@ pub struct LoadLimits {
     pub components_max: u32,
     /// Series: once as many were read, no further page is.
     pub series_max: usize,
+    /// Places of series of one component: those of its newest groups.
+    pub component_series_max: usize,
 }
 
 /// Why definitions cannot be read back.
@@ -79,6 +81,7 @@ type SeriesRow = (i64, i64, i16, i64, String, String, String, Option<String>, Op
 pub struct ComponentPages {
     waiting: VecDeque<StoredComponent>,
     series_left: usize,
+    component_series_max: usize,
 }
 
 /// The components that gave a sign of life at `since` or later, the latest first.
@@ -101,11 +104,12 @@ pub async fn components_since(
     .await
     .doing("read the components seen lately")?;
     let waiting = rows.into_iter().map(component).collect::<Result<_, _>>()?;
-    Ok(ComponentPages { waiting, series_left: limits.series_max })
+    let LoadLimits { series_max: series_left, component_series_max, .. } = limits;
+    Ok(ComponentPages { waiting, series_left, component_series_max })
 }
 
 impl ComponentPages {
-    /// The next components, whole; `None` after the last, and once [`LoadLimits::series_max`]
+    /// The next components; `None` after the last, and once [`LoadLimits::series_max`]
     /// is reached. A page holds the series of up to 256 components.
     pub async fn next(
         &mut self,
@@ -116,17 +120,19 @@ impl ComponentPages {
         }
         let count = self.waiting.len().min(PAGE_COMPONENTS);
         let mut page: Vec<_> = self.waiting.drain(..count).collect();
-        fill_series(conn, &mut page).await?;
+        fill_series(conn, &mut page, self.component_series_max).await?;
         let read = page.iter().map(|component| component.series.len()).sum();
         self.series_left = self.series_left.saturating_sub(read);
         Ok(Some(page))
     }
 }
 
-/// Those of the components that are in the registry, in no order.
+/// Those of the components that are in the registry, in no order, with up to `series_max` places of
+/// each one's series.
 pub async fn components_by_key(
     conn: &mut PgConnection,
     keys: &[ComponentKey],
+    series_max: usize,
 ) -> Result<Vec<StoredComponent>, StoredError> {
     let mut components = Vec::with_capacity(keys.len());
     for keys in keys.chunks(PAGE_COMPONENTS) {
@@ -143,16 +149,17 @@ pub async fn components_by_key(
         .await
         .doing("read components by key")?;
         let mut page = rows.into_iter().map(component).collect::<Result<Vec<_>, _>>()?;
-        fill_series(conn, &mut page).await?;
+        fill_series(conn, &mut page, series_max).await?;
         components.append(&mut page);
     }
     Ok(components)
 }
 
-/// The components of these names, of whatever type.
+/// The components of these names, of whatever type, read as [`components_by_key`] does.
 pub async fn components_by_name(
     conn: &mut PgConnection,
     names: &[&str],
+    series_max: usize,
 ) -> Result<Vec<StoredComponent>, StoredError> {
     let rows: Vec<ComponentRow> = sqlx::query_as(
         "SELECT runtime_id, component_type, name, status, base_url, runtime, capacity,
@@ -165,15 +172,16 @@ pub async fn components_by_name(
     .doing("read components by name")?;
     let mut components = rows.into_iter().map(component).collect::<Result<Vec<_>, _>>()?;
     for page in components.chunks_mut(PAGE_COMPONENTS) {
-        fill_series(conn, page).await?;
+        fill_series(conn, page, series_max).await?;
     }
     Ok(components)
 }
 
-/// The component with that id, if there is one.
+/// The component with that id, if there is one, read as [`components_by_key`] does.
 pub async fn component_by_id(
     conn: &mut PgConnection,
     runtime_id: RuntimeId,
+    series_max: usize,
 ) -> Result<Option<StoredComponent>, StoredError> {
     let row: Option<ComponentRow> = sqlx::query_as(
         "SELECT runtime_id, component_type, name, status, base_url, runtime, capacity,
@@ -186,7 +194,7 @@ pub async fn component_by_id(
     .doing("read a component by id")?;
     let Some(row) = row else { return Ok(None) };
     let mut page = vec![component(row)?];
-    fill_series(conn, &mut page).await?;
+    fill_series(conn, &mut page, series_max).await?;
     Ok(page.pop())
 }
 
@@ -218,23 +226,32 @@ fn component(row: ComponentRow) -> Result<StoredComponent, StoredError> {
     })
 }
 
+/// Reads where the series of the components stand, up to `series_max` places of each: those in its
+/// newest groups, of which the oldest may be read in part, from some slot on.
 async fn fill_series(
     conn: &mut PgConnection,
     components: &mut [StoredComponent],
+    series_max: usize,
 ) -> Result<(), StoredError> {
     let ids: Vec<i64> = components.iter().map(|component| component.runtime_id.get()).collect();
     // The fence (`OFFSET 0`) has slots looked up by index, one series at a time: without it, and
     // without statistics yet, PostgreSQL reads the whole of series_slot for every page.
     let rows: Vec<SeriesRow> = sqlx::query_as(
-        "SELECT s.runtime_id, p.group_id, p.slot, s.series_id, s.metric_name, s.metric_type,
-                s.labels::text, s.help_text, s.unit
-           FROM noetl.series s
-          CROSS JOIN LATERAL (SELECT group_id, slot FROM noetl.series_slot
-                               WHERE series_id = s.series_id OFFSET 0) p
-          WHERE s.runtime_id = ANY ($1)
-          ORDER BY p.group_id, p.slot",
+        "SELECT found.runtime_id, found.group_id, found.slot, found.series_id, found.metric_name,
+                found.metric_type, found.labels::text, found.help_text, found.unit
+           FROM unnest($1::bigint[]) AS wanted (runtime_id)
+          CROSS JOIN LATERAL (
+                SELECT s.*, p.group_id, p.slot
+                  FROM noetl.series s
+                 CROSS JOIN LATERAL (SELECT group_id, slot FROM noetl.series_slot
+                                      WHERE series_id = s.series_id OFFSET 0) p
+                 WHERE s.runtime_id = wanted.runtime_id
+                 ORDER BY p.group_id DESC, p.slot DESC
+                 LIMIT $2) found
+          ORDER BY found.group_id, found.slot",
     )
     .bind(&ids)
+    .bind(i64::try_from(series_max).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await
     .doing("read the series of components")?;

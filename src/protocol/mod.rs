@@ -16,6 +16,7 @@ pub mod runtime;
 pub mod timestamp;
 
 pub use compression::{DecompressError, Encoding, UnsupportedEncoding, decompress};
+pub(crate) use quoted::Quoted;
 pub use report::{
     ComponentRef, DecodeSettings, DecodedReport, Form, OUTLINE_DOCUMENT_BYTES_MAX, Outline,
     Reading, ReportDecoder, ReportError,

@@ -4,6 +4,8 @@
 //! bytes that are no UTF-8 are told to the sender, who would else get the answer to another
 //! question.
 
+use std::ops::RangeInclusive;
+
 /// Splits at `&` and the first `=`; the name stays as it was sent, for the known ones need no
 /// encoding. Empty parts, as in `a=1&&b=2`, are passed over.
 pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -46,6 +48,37 @@ pub fn integer(text: &str) -> Option<i64> {
     whole.unwrap_or(text).parse().ok()
 }
 
+/// The number of a query string that has one parameter at most, `known`; `default` where it is
+/// missing or empty.
+///
+/// # Errors
+/// With words for the sender, where it is another parameter, another kind of value, out of `range`,
+/// or given twice.
+pub fn only_number(
+    query: &str,
+    known: &str,
+    default: u32,
+    range: RangeInclusive<u32>,
+) -> Result<u32, String> {
+    let mut found = None;
+    for (name, value) in pairs(query) {
+        if name != known {
+            return Err(format!("the only parameter here is {known}"));
+        }
+        let number = match text(value)?.as_str() {
+            "" => Some(default),
+            text => integer(text).and_then(|number| u32::try_from(number).ok()),
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() || found.is_some() {
+            let (first, last) = (range.start(), range.end());
+            return Err(format!("{known} is a whole number from {first} to {last}, given once"));
+        }
+        found = number;
+    }
+    Ok(found.unwrap_or(default))
+}
+
 fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
@@ -76,6 +109,28 @@ mod tests {
         for other in ["", ".", ".0", "7.", "7.5", "7.0.0", "7e1", "9223372036854775808", "x"] {
             check(other, None);
         }
+    }
+
+    #[test]
+    fn a_number_is_within_its_bounds_or_the_default() {
+        let number = |query: &str| only_number(query, "days", 7, 0..=366);
+        for (query, expected) in [
+            ("", 7),
+            ("days=", 7),
+            ("days=0", 0),
+            ("days=366", 366),
+            ("days=1%30", 10),
+            ("days=9.0", 9),
+        ] {
+            assert_eq!(number(query), Ok(expected), "{query}");
+        }
+        for wrong in
+            ["days=367", "days=-1", "days=x", "days=4294967296", "days=1&days=1", "days=&days="]
+        {
+            let told = number(wrong).unwrap_err();
+            assert_eq!(told, "days is a whole number from 0 to 366, given once", "{wrong}");
+        }
+        assert_eq!(number("day=7").unwrap_err(), "the only parameter here is days");
     }
 
     #[test]

@@ -8,7 +8,7 @@ const QUOTED_BYTES_MAX: usize = 60;
 /// Displays a client's text in quotation marks: its first [`QUOTED_BYTES_MAX`] bytes, with
 /// control characters escaped so that a message stays one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Quoted<'a>(pub(super) &'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

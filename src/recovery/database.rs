@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::model::Timestamp;
 use crate::postgres::stored::{self, LoadLimits, StoredError};
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistrySettings};
 
 /// What [`fill`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub async fn fill(
     since: Timestamp,
     now: Timestamp,
 ) -> Result<DatabaseRecovery, FillError> {
-    let limits = LoadLimits { components_max: COMPONENTS_MAX, series_max: registry.series_max() };
+    let RegistrySettings { series_max, component_series_max, .. } = *registry.settings();
+    let limits = LoadLimits { components_max: COMPONENTS_MAX, series_max, component_series_max };
     let mut pages = answered(stored::components_since(conn, since, limits)).await?;
     let mut recovered = DatabaseRecovery::default();
     while let Some(page) = answered(pages.next(conn)).await? {

@@ -96,7 +96,9 @@ impl Loader {
             // A timeout drops the query half-way, and with it the connection.
             let mut conn = self.conn.take();
             let reused = conn.is_some();
-            let read = timeout_at(deadline, query(&mut conn, &self.options, round)).await;
+            let series_max = self.registry.settings().component_series_max;
+            let query = query(&mut conn, &self.options, round, series_max);
+            let read = timeout_at(deadline, query).await;
             match read.map_err(|_| QueryError::NoAnswer)? {
                 Err(QueryError::Stored(StoredError::Statement(_))) if reused => {}
                 done => {
@@ -144,6 +146,7 @@ async fn query(
     conn: &mut Option<PgConnection>,
     options: &PgConnectOptions,
     round: &[LoadRequest],
+    series_max: usize,
 ) -> Result<Vec<StoredComponent>, QueryError> {
     let conn = match conn {
         Some(conn) => conn,
@@ -158,14 +161,16 @@ async fn query(
                 keys.extend(ComponentKey::new(component_type, name));
             }
             LookupKey::Name { component_type: None, name } => names.push(name),
-            LookupKey::Id(id) => found.extend(stored::component_by_id(conn, *id).await?),
+            LookupKey::Id(id) => {
+                found.extend(stored::component_by_id(conn, *id, series_max).await?);
+            }
         }
     }
     if !keys.is_empty() {
-        found.extend(stored::components_by_key(conn, &keys).await?);
+        found.extend(stored::components_by_key(conn, &keys, series_max).await?);
     }
     if !names.is_empty() {
-        found.extend(stored::components_by_name(conn, &names).await?);
+        found.extend(stored::components_by_name(conn, &names, series_max).await?);
     }
     Ok(found)
 }

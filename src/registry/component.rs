@@ -1,9 +1,10 @@
 //! One component: its series behind one lock, which also orders its reports in the log.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::budget::{Budget, Budgets, Explosion, Usage};
 use super::descriptor::Descriptors;
 use super::groups::{GroupIds, OpenGroup};
 use super::registration::Standing;
@@ -36,7 +37,8 @@ pub struct Component {
 /// What the lock of a [`Component`] protects.
 #[derive(Debug, Default)]
 pub struct ComponentState {
-    table: SeriesTable,
+    pub(super) table: SeriesTable,
+    pub(super) usage: Usage,
     open_group: Option<OpenGroup>,
     /// The component's own definition is in the log or in PostgreSQL.
     pub(super) announced: bool,
@@ -44,8 +46,8 @@ pub struct ComponentState {
     pub(super) evicted: bool,
     /// Idle series were let go, or never read; an unknown series may be one of them.
     pub(super) partial: bool,
-    /// All that PostgreSQL had of the component was read. Only then may its groups be gone on
-    /// with: the log alone tells of some slots and not of others.
+    /// What PostgreSQL had of the component was read, its newest groups whole. Only then may they be
+    /// gone on with: the log alone tells of some slots and not of others.
     stored_known: bool,
     /// No definition of this component stands in the log at or after this position.
     defined_until: LogPosition,
@@ -74,23 +76,16 @@ pub enum Interned {
     New(usize, Placement),
     /// It may be one of the series that were let go: reload the component, then try again.
     MaybeStored,
-    /// The limit on series, or on group ids, is reached.
-    NoRoom,
+    /// A new series that a budget has no room for.
+    NoRoom(Budget),
 }
 
 /// What all components draw on.
 #[derive(Debug)]
 pub(super) struct Supply {
     pub(super) group_ids: GroupIds,
-    pub(super) budget: SeriesBudget,
+    pub(super) budgets: Budgets,
     pub(super) descriptors: Descriptors,
-}
-
-/// The number of series in memory and its limit, shared by all components.
-#[derive(Debug)]
-pub(super) struct SeriesBudget {
-    pub(super) used: AtomicUsize,
-    pub(super) limit: usize,
 }
 
 /// A point to which an undone report returns.
@@ -188,6 +183,23 @@ impl ComponentState {
         self.stored_known
     }
 
+    /// Counts a sample that a budget had no room for.
+    pub fn count_refused(&mut self) {
+        self.usage.count_refused();
+    }
+
+    /// What the component is full of, if it has any series, for the sender of a sample of `metric`
+    /// that is refused. It is looked up once in some seconds.
+    pub fn explosion(&mut self, metric: &str, now_s: u32) -> Option<&Explosion> {
+        self.usage.explosion(metric, &self.table, now_s)
+    }
+
+    /// How many series count against the component's budget: those that it has in memory, but for
+    /// stored ones of which no sample has come since they were read.
+    pub fn active_count(&self) -> usize {
+        self.table.active()
+    }
+
     /// Makes room for the series of the first report.
     pub fn reserve(&mut self, series: usize) {
         if self.table.len() == 0 {
@@ -226,9 +238,10 @@ impl ComponentState {
             }
             Found::OtherMetadata(at) => Interned::Redefined(at, self.placement(at)),
             Found::Nothing if self.partial => Interned::MaybeStored,
-            Found::Nothing => {
-                self.place(definition, identity_bytes, supply).unwrap_or(Interned::NoRoom)
-            }
+            Found::Nothing => match self.place(definition, identity_bytes, supply, now_s) {
+                Ok((at, placement)) => Interned::New(at, placement),
+                Err(budget) => Interned::NoRoom(budget),
+            },
         }
     }
 
@@ -237,22 +250,22 @@ impl ComponentState {
         definition: &[u8],
         identity_bytes: usize,
         supply: &Supply,
-    ) -> Option<Interned> {
-        let Supply { group_ids, budget, descriptors } = supply;
-        if budget.used.fetch_add(1, Ordering::Relaxed) >= budget.limit {
-            budget.used.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
+        now_s: u32,
+    ) -> Result<(usize, Placement), Budget> {
+        let Supply { group_ids, budgets, descriptors } = supply;
+        budgets.take(self.table.active(), &self.usage, now_s)?;
         let placed =
             OpenGroup::take_slot(&mut self.open_group, group_ids).and_then(|(group, slot)| {
                 let table = &mut self.table;
                 let at = table.insert(definition, identity_bytes, group, slot, descriptors)?;
-                Some(Interned::New(at, Placement { group, slot }))
+                Some((at, Placement { group, slot }))
             });
-        if placed.is_none() {
-            budget.used.fetch_sub(1, Ordering::Relaxed);
+        if placed.is_some() {
+            self.usage.count_new(now_s);
+        } else {
+            budgets.give_back(1, &self.usage);
         }
-        placed
+        placed.ok_or(Budget::All)
     }
 
     /// A point to return to when the report cannot be logged.
@@ -260,8 +273,10 @@ impl ComponentState {
         Mark { series: self.table.len(), open_group: self.open_group }
     }
 
-    pub(super) fn roll_back(&mut self, mark: Mark, budget: &SeriesBudget) {
-        budget.used.fetch_sub(self.table.len() - mark.series, Ordering::Relaxed);
+    pub(super) fn roll_back(&mut self, mark: Mark, budgets: &Budgets) {
+        let series = self.table.len() - mark.series;
+        budgets.give_back(series, &self.usage);
+        self.usage.take_back_new(series);
         self.table.truncate(mark.series);
         self.open_group = mark.open_group;
     }
@@ -347,7 +362,10 @@ impl ComponentState {
             }
             None => {
                 let StoredSeries { group, slot, .. } = *series;
-                self.table.insert(definition, identity_bytes, group, slot, descriptors)?
+                let table = &mut self.table;
+                let at = table.insert(definition, identity_bytes, group, slot, descriptors)?;
+                table.set_dormant(at);
+                at
             }
         };
         self.table.touch(at, now_s);

@@ -57,6 +57,22 @@ impl Descriptor {
         self.cuts.len()
     }
 
+    /// The name of the metric.
+    pub(super) fn name(&self) -> &str {
+        split_text(&self.fixed).map_or("", |(name, _)| text(name))
+    }
+
+    /// The keys of the labels, in the order of their values.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        // Behind the name comes the number of labels, in a byte.
+        let mut start = split_text(&self.fixed).map_or(0, |(name, _)| name.len() + 1);
+        self.cuts.iter().map(move |&cut| {
+            let key = &self.fixed[start..cut as usize];
+            start = cut as usize;
+            text(key)
+        })
+    }
+
     /// Appends the identity of the series with these values, and with `metadata` all of its
     /// canonical bytes.
     pub(super) fn write<'a>(
@@ -112,6 +128,11 @@ pub(super) enum Part {
 fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = bytes.first_chunk::<2>()?;
     bytes.split_at_checked(2 + usize::from(u16::from_le_bytes(*length)))
+}
+
+/// A text without its length.
+fn text(with_length: &[u8]) -> &str {
+    with_length.get(2..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 /// All descriptors, each once.
@@ -172,6 +193,9 @@ mod tests {
             let (bytes, identity) = definition("name", labels, "help");
             let (descriptor, values) = Descriptor::split(&bytes, identity).unwrap();
             assert_eq!((descriptor.labels(), values.len()), (labels.len(), labels.len()));
+            assert_eq!(descriptor.name(), "name");
+            let keys: Vec<_> = descriptor.keys().collect();
+            assert_eq!(keys, labels.iter().map(|(key, _)| *key).collect::<Vec<_>>());
             let values = || values.iter().copied();
             for (part, expected) in
                 [(Part::Whole, &bytes[..]), (Part::Identity, &bytes[..identity])]

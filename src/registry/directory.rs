@@ -9,9 +9,8 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 
-use super::component::{
-    Component, ComponentState, Interned, Mark, Placement, SeriesBudget, Supply,
-};
+use super::budget::Budgets;
+use super::component::{Component, ComponentState, Interned, Mark, Placement, Supply};
 use super::descriptor::Descriptors;
 use super::groups::GroupIds;
 use super::registration::Unwritten;
@@ -30,6 +29,26 @@ pub struct RegistrySettings {
     pub series_max: usize,
     /// Components in memory; a further one is refused.
     pub components_max: usize,
+    /// Active series of one component; a further one is rejected.
+    pub component_series_max: usize,
+    /// New series of all components in a minute, once `series_max` came at once; any number where
+    /// there is none.
+    pub new_series_per_minute_max: Option<u32>,
+    /// New series of one component in a minute, once `component_series_max` came at once.
+    pub component_new_series_per_minute_max: Option<u32>,
+}
+
+impl RegistrySettings {
+    /// Bounds on what is in memory, and none on a single component or on how fast series come.
+    pub const fn new(series_max: usize, components_max: usize) -> Self {
+        Self {
+            series_max,
+            components_max,
+            component_series_max: usize::MAX,
+            new_series_per_minute_max: None,
+            component_new_series_per_minute_max: None,
+        }
+    }
 }
 
 /// A place of a series that goes on in another one: rows of the log may still be of this one.
@@ -56,7 +75,6 @@ pub struct Registry {
     hasher: RandomState,
     supply: Supply,
     components: AtomicUsize,
-    components_max: usize,
     /// Until the log is replayed.
     further_places: Mutex<Option<Vec<FurtherPlace>>>,
     pub(super) unwritten: Unwritten,
@@ -72,11 +90,10 @@ impl Registry {
             hasher: RandomState::default(),
             supply: Supply {
                 group_ids,
-                budget: SeriesBudget { used: AtomicUsize::new(0), limit: settings.series_max },
+                budgets: Budgets::new(settings),
                 descriptors: Descriptors::default(),
             },
             components: AtomicUsize::new(0),
-            components_max: settings.components_max,
             further_places: Mutex::new(Some(Vec::new())),
             unwritten: Unwritten::default(),
         }
@@ -94,17 +111,23 @@ impl Registry {
 
     /// How many series are in memory.
     pub fn series_count(&self) -> usize {
-        self.supply.budget.used.load(Ordering::Relaxed)
+        self.supply.budgets.used()
     }
 
     /// Whether no further component finds room, or none of its series would.
     pub fn is_full(&self) -> bool {
-        self.series_count() >= self.series_max() || self.component_count() >= self.components_max
+        self.component_count() >= self.settings().components_max
+            || self.series_count() >= self.settings().series_max
     }
 
-    /// How many series may be in memory.
-    pub fn series_max(&self) -> usize {
-        self.supply.budget.limit
+    /// Whether so many new series came lately that one of any component would be refused now.
+    pub fn is_overrun(&self, now_s: u32) -> bool {
+        self.supply.budgets.is_overrun(now_s)
+    }
+
+    /// The bounds that it was made with.
+    pub fn settings(&self) -> &RegistrySettings {
+        self.supply.budgets.settings()
     }
 
     /// The component of this name, and of this type if one is given. Without one, a component
@@ -189,7 +212,7 @@ impl Registry {
 
     /// Takes back what was placed since `mark`, because it could not be logged.
     pub fn roll_back(&self, state: &mut ComponentState, mark: Mark) {
-        state.roll_back(mark, &self.supply.budget);
+        state.roll_back(mark, &self.supply.budgets);
     }
 
     /// Lists the component for the next [`Registry::take_changed`].
@@ -223,7 +246,7 @@ impl Registry {
     }
 
     /// Fills in one series that was logged or stored; returns its entry, `None` when its
-    /// definition cannot be read. The limit on series does not hold for what is stored.
+    /// definition cannot be read. No budget holds for what is stored.
     pub fn restore_series(
         &self,
         component: &Arc<Component>,
@@ -245,7 +268,7 @@ impl Registry {
             });
         }
         if added {
-            self.supply.budget.used.fetch_add(1, Ordering::Relaxed);
+            self.supply.budgets.add_stored(1);
             self.mark_changed(component);
         }
         Some(at)
@@ -276,7 +299,7 @@ impl Registry {
             let let_go = state.let_go(before_s, flushed);
             if let_go > 0 {
                 gone += let_go;
-                self.supply.budget.used.fetch_sub(let_go, Ordering::Relaxed);
+                self.supply.budgets.release(let_go);
                 self.mark_changed(&component);
             }
             let idle = state.series_count() == 0 && component.last_report_s() < before_s;

@@ -8,6 +8,8 @@
 //! where definitions are stored: the caller logs what [`ComponentState`] says is new, under the
 //! lock that assigned it, so that no report can overtake its series' definition.
 
+mod budget;
+mod census;
 mod component;
 mod descriptor;
 mod directory;
@@ -18,6 +20,8 @@ mod registration;
 mod series_table;
 mod window;
 
+pub use budget::{Budget, Explosion};
+pub use census::{Census, CrowdedLabel, CrowdedMetric, LargeComponent};
 pub use component::{Component, ComponentState, Interned, Mark, Placement};
 pub use directory::{FurtherPlace, Registry, RegistrySettings};
 pub use groups::GroupIds;

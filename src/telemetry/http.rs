@@ -18,6 +18,8 @@ pub enum Route {
     Query,
     /// `GET /api/metrics/prometheus`
     Prometheus,
+    /// `GET /api/metrics/cardinality`
+    Cardinality,
     /// `GET /api/metrics/components`
     Components,
     /// `/api/runtime/…`, `/api/worker/…`
@@ -31,11 +33,12 @@ pub enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Report,
         Self::SelfReport,
         Self::Query,
         Self::Prometheus,
+        Self::Cardinality,
         Self::Components,
         Self::Runtime,
         Self::Partitions,
@@ -49,6 +52,7 @@ impl Route {
             Self::SelfReport => "self_report",
             Self::Query => "query",
             Self::Prometheus => "prometheus",
+            Self::Cardinality => "cardinality",
             Self::Components => "components",
             Self::Runtime => "runtime",
             Self::Partitions => "partitions",

@@ -49,6 +49,12 @@ pub struct IngestInstruments {
     pub components: IntGauge,
     /// Series in memory.
     pub series: IntGauge,
+    /// How many may be.
+    pub series_max: IntGauge,
+    /// How many of one component may be active.
+    pub component_series_max: IntGauge,
+    /// Reports refused because their token had no samples left.
+    pub reports_over_rate: IntCounter,
     rejected: Vec<IntCounter>,
 }
 
@@ -156,6 +162,13 @@ impl Telemetry {
             ),
             components: make.gauge("components", "Components in memory."),
             series: make.gauge("series", "Series in memory."),
+            series_max: make.gauge("series_max", "Series that may be in memory."),
+            component_series_max: make
+                .gauge("component_series_max", "Series of one component that may be active."),
+            reports_over_rate: make.counter(
+                "reports_over_rate_total",
+                "Reports refused because their token had sent its samples per second.",
+            ),
             rejected: RejectKind::ALL
                 .iter()
                 .map(|kind| rejected.with_label_values(&[kind.as_str()]))

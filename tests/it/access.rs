@@ -55,7 +55,12 @@ fn tokens_open_what_their_scopes_name() {
     for path in ["/health", "/ready", "/docs", "/api/openapi.json"] {
         assert_eq!(client.get(path).status, 200, "{path}");
     }
-    for path in ["/metrics", "/api/metrics/prometheus", "/api/metrics/components"] {
+    for path in [
+        "/metrics",
+        "/api/metrics/prometheus",
+        "/api/metrics/components",
+        "/api/metrics/cardinality",
+    ] {
         let refused = client.get(path);
         assert_eq!(code(&refused), (401, "missing_token".to_owned()), "{path}");
         assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"noetl-metrics\""));

@@ -175,10 +175,7 @@ fn whatever_is_pushed_the_page_is_valid() {
     let mut open_pages = Vec::new();
     for nth in 0..PAGES {
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1_000);
-        let registry = Arc::new(Registry::new(
-            RegistrySettings { series_max: 10_000, components_max: 1_000_000 },
-            ids,
-        ));
+        let registry = Arc::new(Registry::new(RegistrySettings::new(10_000, 1_000_000), ids));
         let settings = PageSettings { stale_after_s: 300 };
         let page =
             Page::new(Arc::clone(&registry), Arc::new(SystemClock), Arc::default(), settings);

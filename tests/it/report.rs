@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{REPORT, gauges};
-use crate::server::Server;
+use crate::server::{Launch, Server};
 
 /// The example of the HTTP contract, as `component`.
 fn example(component: &str) -> Value {
@@ -212,7 +212,7 @@ fn a_component_may_be_named_by_its_runtime_id() {
 
 #[test]
 fn a_hundred_thousand_metrics_come_in_one_body() {
-    let server = Server::shared();
+    let server = Launch::new().flag("component-series-max", "100_000").start();
     let metric = |n: u32| {
         format!(
             r#"{{"metric_name":"m{n}","metric_type":"counter","metric_value":{n},"timestamp":1704110400}}"#

@@ -70,6 +70,11 @@ impl Candidate {
                 command.args(["serve", "--listen", &address, "--data-dir"]).arg(data);
                 // A database of the surroundings must not stand in for the embedded one.
                 command.env_remove("DATABASE_URL");
+                // What is measured is what series cost, and not that they are refused. Variables,
+                // for an older server has no such flags.
+                command.env("NOETL_COMPONENT_SERIES_MAX", "2000000");
+                command.env("NOETL_COMPONENT_NEW_SERIES_PER_MINUTE_MAX", "1000000000");
+                command.env("NOETL_NEW_SERIES_PER_MINUTE_MAX", "1000000000");
             }
             Self::Prometheus => {
                 // One that scrapes nothing.

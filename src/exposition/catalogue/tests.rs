@@ -45,10 +45,7 @@ const SUMMARY: Pushed<'static> = Pushed { metric_type: MetricType::Summary, ..GA
 impl World {
     fn new() -> Self {
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1_000_000);
-        let registry = Registry::new(
-            RegistrySettings { series_max: 1_000_000, components_max: 1_000_000 },
-            ids,
-        );
+        let registry = Registry::new(RegistrySettings::new(1_000_000, 1_000_000), ids);
         Self { registry, catalogue: Catalogue::default(), sections: Sections::default() }
     }
 

@@ -100,10 +100,7 @@ impl Process {
         let node = NodeNumber::new(0).unwrap();
         let mut identity = Identity::load_or_create(disk)?;
         let group_ids = GroupIds::new(node, identity.take_group_block(disk)?);
-        let registry = Arc::new(Registry::new(
-            RegistrySettings { series_max: 1000, components_max: 1000 },
-            group_ids,
-        ));
+        let registry = Arc::new(Registry::new(RegistrySettings::new(1000, 1000), group_ids));
         let (keys, now) = (Arc::<KeyMemory>::default(), clock.now());
         let window = Arc::new(PartitionWindow::new(PartitionInterval::Day, 4));
         let filled = server.lock().condition == Condition::Well && !luck.once_in(3);

@@ -65,7 +65,7 @@ fn log_value(log: &Log, n: u64) {
 
 fn registry() -> Arc<Registry> {
     let ids = GroupIds::new(node(), 1000..2000);
-    Arc::new(Registry::new(RegistrySettings { series_max: 1000, components_max: 1000 }, ids))
+    Arc::new(Registry::new(RegistrySettings::new(1000, 1000), ids))
 }
 
 /// A flusher for `log` with what it needs besides.

@@ -52,7 +52,8 @@ pub(super) static ERRORS: &[ErrorCode] = &[
     error(429, "log_over_budget", "PostgreSQL is away or behind, and the log is full"),
     error(429, "log_busy", "the disk does not keep up"),
     error(429, "too_many_bytes_in_flight", "all bodies together are too many bytes just now"),
-    error(429, "registry_full", "a new component, and the memory holds its limit"),
+    error(429, "registry_full", "a new component, and there is no room for its series"),
+    error(429, "token_over_rate", "the token has sent its samples per second"),
     error(500, "query_failed", "PostgreSQL refused the statement; see the server's log"),
     error(500, "partitions_failed", "something stands in the way, such as a table of that name"),
     error(501, "not_implemented", "it does not exist yet"),
@@ -120,6 +121,7 @@ pub(super) const REPORT: &[&str] = &[
     "invalid_idempotency_key",
     "idempotency_key_reused",
     "idempotency_key_in_flight",
+    "token_over_rate",
 ];
 
 /// Of a body of the registry's calls.

@@ -14,7 +14,7 @@ struct Bench {
 
 impl Bench {
     fn new(bytes_max: usize) -> Self {
-        let settings = RegistrySettings { series_max: 10, components_max: 10 };
+        let settings = RegistrySettings::new(10, 10);
         let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..100);
         let registry = Registry::new(settings, ids);
         Self { outlines: Outlines::with_bytes_max(bytes_max), registry }

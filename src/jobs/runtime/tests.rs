@@ -34,7 +34,7 @@ impl Fixture {
         let database = test_cluster::database().await;
         let conn = database.connect().await;
         let ids = GroupIds::new(NodeNumber::new(0).unwrap(), 0..1000);
-        let settings = RegistrySettings { series_max: 1000, components_max: 1000 };
+        let settings = RegistrySettings::new(1000, 1000);
         let registry = Arc::new(Registry::new(settings, ids));
         let clock = Arc::new(ManualClock::new(noon()));
         let (switch, stop) = shutdown::channel();

@@ -7,7 +7,11 @@ use crate::postgres::definitions::tests::{at, component, gauge, group, key, noon
 use crate::postgres::definitions::{SeriesSlotDefinition, upsert_components, upsert_series};
 use crate::postgres::test_cluster;
 
-const ALL: LoadLimits = LoadLimits { components_max: 1_000_000, series_max: 1_000_000 };
+const ALL: LoadLimits = LoadLimits {
+    components_max: 1_000_000,
+    series_max: 1_000_000,
+    component_series_max: 1_000_000,
+};
 
 async fn fixture(components: &[&str], series: &[SeriesSlotDefinition]) -> PgConnection {
     let mut conn = test_cluster::database().await.connect().await;
@@ -90,16 +94,37 @@ async fn reading_stops_after_the_page_that_reaches_the_limit_of_series() {
 }
 
 #[tokio::test]
+async fn of_a_component_with_many_series_the_newest_groups_are_read() {
+    let places = [(1, 0), (1, 1), (3, 0), (3, 1), (2, 0), (2, 1)];
+    let names: Vec<String> = (0..places.len()).map(|n| format!("cpu_{n}")).collect();
+    let in_place =
+        |((n, slot), name): ((u64, u8), &String)| at(group(n), slot, "many", gauge(name, &[], ""));
+    let mut series: Vec<_> = places.into_iter().zip(&names).map(in_place).collect();
+    series.push(at(group(4), 0, "few", gauge("cpu", &[], "")));
+    let mut conn = fixture(&["many", "few"], &series).await;
+    let read = components_by_key(&mut conn, &[key("many"), key("few")], 3).await.unwrap();
+    for component in read {
+        let places: Vec<_> =
+            component.series.iter().map(|one| (one.group, one.slot.get())).collect();
+        let want = match component.key.name() {
+            "many" => vec![(group(2), 1), (group(3), 0), (group(3), 1)],
+            _ => vec![(group(4), 0)],
+        };
+        assert_eq!(places, want, "{}", component.key.name());
+    }
+}
+
+#[tokio::test]
 async fn components_are_found_by_key_and_by_id() {
     let series = [at(group(1), 0, "a", gauge("cpu", &[], ""))];
     let mut conn = fixture(&["a", "b"], &series).await;
     let keys = [key("a"), key("nobody"), key("a")];
-    let found = components_by_key(&mut conn, &keys).await.unwrap();
+    let found = components_by_key(&mut conn, &keys, 10).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0].key, &found[0].series), (&key("a"), &vec![stored(&series[0])]));
-    let by_id = component_by_id(&mut conn, found[0].runtime_id).await.unwrap();
+    let by_id = component_by_id(&mut conn, found[0].runtime_id, 10).await.unwrap();
     assert_eq!(by_id.as_ref(), Some(&found[0]));
-    assert_eq!(component_by_id(&mut conn, RuntimeId::from_raw(1)).await.unwrap(), None);
+    assert_eq!(component_by_id(&mut conn, RuntimeId::from_raw(1), 10).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -112,7 +137,7 @@ async fn a_series_that_no_server_wrote_is_named() {
         "UPDATE noetl.series SET unit = NULL, metric_name = repeat('n', 65536)",
     ] {
         conn.execute(change).await.unwrap();
-        let error = components_by_key(&mut conn, &[key("a")]).await.unwrap_err();
+        let error = components_by_key(&mut conn, &[key("a")], 10).await.unwrap_err();
         assert!(matches!(error, StoredError::Series { .. }), "{error}");
     }
 }

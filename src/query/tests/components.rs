@@ -11,7 +11,7 @@ use crate::registry::{GroupIds, Registry, RegistrySettings};
 
 fn registry() -> Registry {
     let ids = GroupIds::new(NodeNumber::new(0).unwrap(), 0..10);
-    Registry::new(RegistrySettings { series_max: 100, components_max: 100 }, ids)
+    Registry::new(RegistrySettings::new(100, 100), ids)
 }
 
 fn register(registry: &Registry, component_type: &str, name: &str, runtime: &str) {

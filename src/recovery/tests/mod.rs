@@ -31,7 +31,7 @@ fn group(counter: u64) -> GroupId {
 
 fn registry() -> Arc<Registry> {
     let ids = GroupIds::new(node(), FRESH_GROUPS);
-    Arc::new(Registry::new(RegistrySettings { series_max: 1000, components_max: 1000 }, ids))
+    Arc::new(Registry::new(RegistrySettings::new(1000, 1000), ids))
 }
 
 /// `worker_pool/w` as PostgreSQL has it, with series at slots of groups.

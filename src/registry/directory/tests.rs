@@ -1,17 +1,14 @@
 use super::*;
 use crate::model::series::{MetricType, write_identity, write_metadata};
 use crate::model::{GroupId, NodeNumber, Profile, Slot, StoredComponent, StoredSeries, Timestamp};
-use crate::registry::LastValue;
+use crate::registry::{Budget, LastValue};
 
 fn node() -> NodeNumber {
     NodeNumber::new(1).unwrap()
 }
 
 fn registry(series_max: usize) -> Registry {
-    Registry::new(
-        RegistrySettings { series_max, components_max: 1000 },
-        GroupIds::new(node(), 0..1000),
-    )
+    Registry::new(RegistrySettings::new(series_max, 1000), GroupIds::new(node(), 0..1000))
 }
 
 fn key(component_type: &str, name: &str) -> ComponentKey {
@@ -64,7 +61,7 @@ fn the_limit_on_series_holds_and_known_series_go_on() {
     let component = registry.find_or_insert(key("t", "c"));
     assert!(matches!(intern(&registry, &component, "a", 1), Interned::New(0, _)));
     assert!(matches!(intern(&registry, &component, "b", 1), Interned::New(1, _)));
-    assert_eq!(intern(&registry, &component, "c", 1), Interned::NoRoom);
+    assert_eq!(intern(&registry, &component, "c", 1), Interned::NoRoom(Budget::All));
     assert!(matches!(intern(&registry, &component, "a", 1), Interned::Known(0, _)));
     assert_eq!(registry.series_count(), 2);
 }

@@ -6,7 +6,7 @@ use crate::registry::{GroupIds, Interned, RegistrySettings};
 
 fn registry(components_max: usize) -> Registry {
     let ids = GroupIds::new(NodeNumber::new(1).unwrap(), 0..1000);
-    Registry::new(RegistrySettings { series_max: 100, components_max }, ids)
+    Registry::new(RegistrySettings::new(100, components_max), ids)
 }
 
 fn key(name: &str) -> ComponentKey {

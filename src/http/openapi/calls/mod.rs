@@ -11,6 +11,6 @@ pub(in crate::http) use components::{
     REGISTER_POOL,
 };
 pub(in crate::http) use partitions::{CLEAN_UP, CREATE, EXTEND_RETENTION, LIST, SET_RETENTION};
-pub(in crate::http) use querying::{PAGE, QUERY};
+pub(in crate::http) use querying::{CARDINALITY, PAGE, QUERY};
 pub(in crate::http) use reporting::{REPORT, SELF_REPORT};
 pub(in crate::http) use service::{DOCS, HEALTH, INSTRUMENTS, OPENAPI, READY, STATUS};

@@ -6,6 +6,7 @@ use super::super::describe::{
     Answer, Description, Header, Media, Parameter, Place, Section, header, json_body, ok, query,
 };
 use super::super::schemas::{METRIC_TYPES, id, named, stored_text, unix_time};
+use crate::http::cardinality::{LIMIT as LIMIT_LARGEST, LIMIT_MAX as LIMIT_MAX_LARGEST};
 use crate::query::{LIMIT_DEFAULT, LIMIT_MAX};
 
 pub(in crate::http) static QUERY: Description = Description {
@@ -218,6 +219,50 @@ pub(in crate::http) static PAGE: Description = Description {
         },
         UNCHANGED,
     ],
+    errors: &[&["invalid_parameter"]],
+};
+
+pub(in crate::http) static CARDINALITY: Description = Description {
+    id: "cardinality",
+    section: Section::Querying,
+    summary: "What the memory is full of",
+    text: "The components with the most series, and over all components the metrics with the most \
+           series and the labels with the most values. Counted in memory, at most once in ten \
+           seconds.",
+    parameters: &[query(
+        "limit",
+        "Entries of each list.",
+        || {
+            json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX_LARGEST,
+                   "default": LIMIT_LARGEST})
+        },
+        Some("3"),
+    )],
+    body: &[],
+    answers: &[ok(
+        "What was counted.",
+        &[json_body(
+            || named("Cardinality"),
+            || {
+                json!({
+                    "series": 100_000, "series_max": 2_000_000, "new_series_last_minute": 12,
+                    "new_series_per_minute_max": 20_000, "components": 9_813,
+                    "components_at_limit": 1, "component_series_max": 2_000,
+                    "component_new_series_per_minute_max": 100,
+                    "largest_components": [{
+                        "component_name": "worker-cpu-01", "component_type": "worker_pool",
+                        "runtime_id": 1_426_829_204_108_299_u64, "series": 2_000,
+                        "active_series": 2_000, "new_series_last_minute": 12, "rejected": 712,
+                    }],
+                    "largest_metrics": [{"metric_name": "requests_total", "series": 21_790}],
+                    "largest_labels": [
+                        {"metric_name": "requests_total", "label": "request_id", "values": 1_985},
+                    ],
+                    "complete": true, "age_seconds": 0,
+                })
+            },
+        )],
+    )],
     errors: &[&["invalid_parameter"]],
 };
 
