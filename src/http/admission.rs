@@ -30,7 +30,7 @@ pub(super) fn admit(
 }
 
 /// The answer to who may not, with what is needed in the words of RFC 6750.
-pub(super) async fn refuse(denied: Denied, request: Request<Incoming>) -> Reply {
+pub(super) async fn refuse(denied: Denied, request: &mut Request<Incoming>) -> Reply {
     let (status, code) = match denied {
         Denied::Missing => (StatusCode::UNAUTHORIZED, "missing_token"),
         Denied::Unknown => (StatusCode::UNAUTHORIZED, "invalid_token"),
@@ -43,9 +43,8 @@ pub(super) async fn refuse(denied: Denied, request: Request<Incoming>) -> Reply 
 
 /// The answer to who has to come with something else, or at another time: so that it is seen, the
 /// body is taken off the connection first.
-pub(super) async fn turn_away(reply: Reply, request: Request<Incoming>) -> Reply {
-    let (head, body) = request.into_parts();
-    report::after_so_much(reply, &head.headers, body, DISCARD_BYTES).await
+pub(super) async fn turn_away(reply: Reply, request: &mut Request<Incoming>) -> Reply {
+    report::after_so_much(reply, request, DISCARD_BYTES).await
 }
 
 fn challenge(denied: Denied) -> HeaderValue {

@@ -118,7 +118,7 @@ impl Api {
     /// Answers one request and counts it. `connection` knows what its last one came with.
     pub(super) async fn handle(
         &self,
-        request: Request<Incoming>,
+        request: &mut Request<Incoming>,
         connection: &Remembered,
     ) -> Reply {
         let began = Instant::now();
@@ -131,7 +131,11 @@ impl Api {
         reply
     }
 
-    async fn route(&self, request: Request<Incoming>, connection: &Remembered) -> (Route, Reply) {
+    async fn route(
+        &self,
+        request: &mut Request<Incoming>,
+        connection: &Remembered,
+    ) -> (Route, Reply) {
         let path = request.uri().path();
         let Some(resource) = routes::find(path) else { return (Route::Other, not_found(path)) };
         let Some(operation) = resource.operation(request.method()) else {
@@ -141,32 +145,37 @@ impl Api {
             admission::admit(&self.parts.gate, connection, request.headers(), operation.needs);
         let reply = match admitted {
             Ok(caller) => self.answer(operation.handler, &caller, request).await,
-            Err(denied) => admission::refuse(denied, request).await,
+            Err(denied) => Box::pin(admission::refuse(denied, request)).await,
         };
         (resource.route, reply)
     }
 
-    async fn answer(&self, handler: Handler, caller: &Caller, request: Request<Incoming>) -> Reply {
+    async fn answer(
+        &self,
+        handler: Handler,
+        caller: &Caller,
+        request: &mut Request<Incoming>,
+    ) -> Reply {
         match handler {
             Handler::Report => report::report(self, caller, request).await,
-            Handler::SelfReport => report::self_report(self, caller, &request).await,
-            Handler::Page => scrape::prometheus(self, &request).await,
+            Handler::SelfReport => report::self_report(self, caller, request).await,
+            Handler::Page => scrape::prometheus(self, request).await,
             Handler::NotImplemented => partitions::not_implemented(),
             Handler::Health => service::health(),
             Handler::Ready => service::ready(self),
             Handler::Instruments => service::metrics(self),
-            Handler::OpenApi => self.documents().json.reply(&request),
+            Handler::OpenApi => self.documents().json.reply(request),
             Handler::Status => status::page(request.headers()),
-            Handler::Docs => self.documents().page.reply(&request),
+            Handler::Docs => self.documents().page.reply(request),
             // Each connection has room for the largest future, thousands of them all the time. What
             // is asked for seldom and speaks with PostgreSQL has its room when it is asked for.
-            Handler::Query => Box::pin(reading::query(self, &request)).await,
-            Handler::Cardinality => Box::pin(cardinality::cardinality(self, &request)).await,
+            Handler::Query => Box::pin(reading::query(self, request)).await,
+            Handler::Cardinality => Box::pin(cardinality::cardinality(self, request)).await,
             Handler::Components => Box::pin(runtime::components(self)).await,
-            Handler::Pools => Box::pin(runtime::pools(self, &request)).await,
+            Handler::Pools => Box::pin(runtime::pools(self, request)).await,
             Handler::Registry(call) => Box::pin(runtime::call(self, caller, call, request)).await,
             Handler::Partitions => Box::pin(partitions::list(self)).await,
-            Handler::CreatePartitions => Box::pin(partitions::create(self, &request)).await,
+            Handler::CreatePartitions => Box::pin(partitions::create(self, request)).await,
             Handler::CleanUp => Box::pin(partitions::cleanup(self)).await,
         }
     }

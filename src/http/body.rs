@@ -132,7 +132,7 @@ async fn collect(body: &mut Incoming, limit: usize, share: &mut Share) -> Result
 
 /// Reads and drops what is left of a refused body, up to `limit` bytes. Returns whether that was
 /// all: then the connection can go on.
-pub(super) async fn discard(mut body: Incoming, limit: usize, deadline: Duration) -> bool {
+pub(super) async fn discard(body: &mut Incoming, limit: usize, deadline: Duration) -> bool {
     let draining = async {
         let mut left = limit;
         while let Some(frame) = body.frame().await {

@@ -50,9 +50,12 @@ pub(super) async fn serve(
     let limits = Limits { head: times.head, answer: times.answer };
     let stream = Impatient::new(stream, limits, turns.clone());
     let remembered = Remembered::default();
-    let handle = service_fn(|request| async {
+    let (front, turns, remembered) = (&*front, &turns, &remembered);
+    // The request stays here, and who works on it borrows it: given on, it would take its room in each
+    // of their futures, which a connection keeps.
+    let handle = service_fn(|mut request| async move {
         turns.next();
-        let reply = front.handle(request, &remembered).await;
+        let reply = front.handle(&mut request, remembered).await;
         turns.next();
         Ok::<_, Infallible>(reply)
     });
@@ -68,7 +71,7 @@ pub(super) async fn serve(
         // each request. A client that leaves is seen when the answer is written.
         .half_close(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), handle));
-    let mut silence = pin!(silence(&turns, times.keep_alive));
+    let mut silence = pin!(silence(turns, times.keep_alive));
     let mut stopping = false;
     let ended = loop {
         tokio::select! {

@@ -45,7 +45,7 @@ impl Front {
     /// Answers one request. `connection` knows what its last one came with.
     pub(super) async fn handle(
         &self,
-        request: Request<Incoming>,
+        request: &mut Request<Incoming>,
         connection: &Remembered,
     ) -> Reply {
         match self.api.get() {
@@ -55,7 +55,7 @@ impl Front {
         }
     }
 
-    async fn start(&self, request: Request<Incoming>, connection: &Remembered) -> Reply {
+    async fn start(&self, request: &mut Request<Incoming>, connection: &Remembered) -> Reply {
         let began = Instant::now();
         let resource = routes::find(request.uri().path());
         let operation = resource.and_then(|resource| resource.operation(request.method()));

@@ -37,15 +37,15 @@ pub(super) enum Format {
 }
 
 /// Answers one report.
-pub(super) async fn report(api: &Api, caller: &Caller, request: Request<Incoming>) -> Reply {
+pub(super) async fn report(api: &Api, caller: &Caller, request: &mut Request<Incoming>) -> Reply {
     let in_flight = &api.parts.telemetry.http.reports_in_flight;
     in_flight.inc();
-    let (head, mut body) = request.into_parts();
-    let answer = take(api, caller, &head.headers, &mut body).await;
+    let answer = take(api, caller, request).await;
     in_flight.dec();
     match answer {
         Ok(answer) => reply::json(answer),
-        Err(refusal) => after_the_body(*refusal, &head.headers, body).await,
+        // Each connection has room for the largest future all the time.
+        Err(refusal) => Box::pin(after_the_body(*refusal, request)).await,
     }
 }
 
@@ -89,22 +89,21 @@ fn self_report_name(query: &str) -> Result<Option<Box<str>>, &'static str> {
 /// A refusal that its sender will read: the rest of the body is taken off the connection first,
 /// and where that is too much, the answer says that the connection ends. Otherwise a client would
 /// send its next request to a connection that is about to close.
-pub(super) async fn after_the_body(refusal: Reply, headers: &HeaderMap, body: Incoming) -> Reply {
-    after_so_much(refusal, headers, body, DISCARD_BYTES).await
+pub(super) async fn after_the_body(refusal: Reply, request: &mut Request<Incoming>) -> Reply {
+    after_so_much(refusal, request, DISCARD_BYTES).await
 }
 
 /// The same with another bound on what is read.
 pub(super) async fn after_so_much(
     mut refusal: Reply,
-    headers: &HeaderMap,
-    body: Incoming,
+    request: &mut Request<Incoming>,
     discard_bytes: usize,
 ) -> Reply {
     // Who waits for a word before sending the body is told without one, and who was too slow
     // already is not waited for again.
     let in_time = refusal.status() != StatusCode::REQUEST_TIMEOUT;
-    let comes = in_time && !headers.contains_key(header::EXPECT);
-    if !(comes && body::discard(body, discard_bytes, DISCARD_TIME).await) {
+    let comes = in_time && !request.headers().contains_key(header::EXPECT);
+    if !(comes && body::discard(request.body_mut(), discard_bytes, DISCARD_TIME).await) {
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     refusal
@@ -130,14 +129,15 @@ pub(super) fn stopping() -> Refusal {
 async fn take(
     api: &Api,
     caller: &Caller,
-    headers: &HeaderMap,
-    body: &mut Incoming,
+    request: &mut Request<Incoming>,
 ) -> Result<Vec<u8>, Refusal> {
     admit(api)?;
     api.parts.ingest.admit_caller(caller).map_err(|error| refused(api, error))?;
+    let headers = request.headers();
     let (format, encoding) = (format(headers)?, encoding(headers)?);
-    let key = idempotency_key(headers)?;
+    let key = idempotency_key(headers)?.cloned();
     let limit = api.settings.limits.body_bytes_max;
+    let body = request.body_mut();
     let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
         .await
         .map_err(|error| not_received(&error))?;
@@ -146,6 +146,7 @@ async fn take(
         received.replace(plain).map_err(|error| not_received(&error))?;
     }
     let ingest = &api.parts.ingest;
+    let key = key.as_ref().map(HeaderValue::as_bytes);
     let answer = match format {
         Format::Json => ingest.report(received, key, caller).await,
         Format::Lines => ingest.report_lines(received, key, caller).await,
@@ -181,7 +182,7 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     })
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.as_bytes();
     if key.is_empty() || key.len() > CLIENT_KEY_BYTES_MAX {
@@ -193,7 +194,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
             &detail,
         )));
     }
-    Ok(Some(key))
+    Ok(Some(value))
 }
 
 pub(super) fn inflate(

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
@@ -50,23 +49,23 @@ pub(super) async fn call(
     api: &Api,
     caller: &Caller,
     call: Call,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Reply {
-    let (head, mut body) = request.into_parts();
-    let answer = match receive(api, &head.headers, &mut body).await {
+    let answer = match receive(api, request).await {
         Ok(document) => answer(api, caller, call, document.as_ref()).await,
         Err(refusal) => Err(refusal),
     };
     match answer {
         Ok(answer) => reply::json(answer),
-        Err(refusal) => report::after_the_body(*refusal, &head.headers, body).await,
+        Err(refusal) => report::after_the_body(*refusal, request).await,
     }
 }
 
-async fn receive(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<Received, Refusal> {
+async fn receive(api: &Api, request: &mut Request<Incoming>) -> Result<Received, Refusal> {
     if api.is_draining() {
         return Err(report::stopping());
     }
+    let headers = request.headers();
     let (format, encoding) = (report::format(headers)?, report::encoding(headers)?);
     if format != Format::Json {
         return Err(Box::new(reply::error(
@@ -76,6 +75,7 @@ async fn receive(api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<
         )));
     }
     let limit = RUNTIME_BODY_BYTES_MAX;
+    let body = request.body_mut();
     let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
         .await
         .map_err(|error| report::not_received(&error))?;
