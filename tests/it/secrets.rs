@@ -59,7 +59,7 @@ fn no_secret_is_ever_told() {
     let launch = Launch::new().database(&url).flag("log-level", "trace");
     let launch = launch.flag("token-file", &path("tokens"));
     let launch = launch.flag("tls-cert", &path("cert.pem")).flag("tls-key", &path("key.pem"));
-    let mut server = launch.clone().start();
+    let mut server = launch.start();
 
     // All goes well, and then nothing does.
     let mut said = vec![push(&server, directory.path(), &writer)];
