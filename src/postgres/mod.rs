@@ -95,18 +95,20 @@ impl AdvisoryLock {
 
     /// Takes the lock until the end of the transaction, waiting as long as `lock_timeout` lets.
     async fn take(self, conn: &mut sqlx::PgConnection) -> Result<(), StatementError> {
-        sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
-            .bind(Self::CLASS)
-            .bind(self as i32)
-            .execute(conn)
-            .await
-            .doing("wait for another server's lock")?;
-        Ok(())
+        self.wait_by("SELECT pg_advisory_xact_lock($1, $2)", conn).await
     }
 
     /// Takes the lock until the end of the session, waiting as long as `lock_timeout` lets.
     async fn hold(self, conn: &mut sqlx::PgConnection) -> Result<(), StatementError> {
-        sqlx::query("SELECT pg_advisory_lock($1, $2)")
+        self.wait_by("SELECT pg_advisory_lock($1, $2)", conn).await
+    }
+
+    async fn wait_by(
+        self,
+        statement: &'static str,
+        conn: &mut sqlx::PgConnection,
+    ) -> Result<(), StatementError> {
+        sqlx::query(statement)
             .bind(Self::CLASS)
             .bind(self as i32)
             .execute(conn)

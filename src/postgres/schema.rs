@@ -241,11 +241,7 @@ async fn is_ready(
     database: &str,
     known: &Migrator,
 ) -> Result<bool, SchemaError> {
-    let kept: bool = sqlx::query_scalar("SELECT to_regclass('noetl.schema_migration') IS NOT NULL")
-        .fetch_one(&mut *conn)
-        .await
-        .doing("look for the table of migrations")?;
-    if !kept {
+    if !table_exists(conn, MIGRATION_TABLE).await? {
         return Ok(false);
     }
     let applied: Vec<(i64, bool, Vec<u8>)> = sqlx::query_as(
@@ -276,13 +272,17 @@ async fn is_ready(
     Ok(known.iter().all(has))
 }
 
+async fn table_exists(conn: &mut PgConnection, name: &str) -> Result<bool, StatementError> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(name)
+        .fetch_one(conn)
+        .await
+        .doing("look for a table of the schema")
+}
+
 /// The version of the schema that a server has to know to use it; `None` where nothing says so.
 async fn oldest_server(conn: &mut PgConnection) -> Result<Option<i64>, StatementError> {
-    let said: bool = sqlx::query_scalar("SELECT to_regclass('noetl.schema_floor') IS NOT NULL")
-        .fetch_one(&mut *conn)
-        .await
-        .doing("look for the oldest server that may use the schema")?;
-    if !said {
+    if !table_exists(conn, "noetl.schema_floor").await? {
         return Ok(None);
     }
     sqlx::query_scalar("SELECT max(oldest) FROM noetl.schema_floor")

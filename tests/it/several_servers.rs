@@ -146,15 +146,15 @@ fn assert_stored_once(account: &Account, servers: &[Server]) {
         server.client().query(&[("component_name", "balanced-0"), ("limit", "1")]);
     }
     let mut sql = servers[0].sql();
-    let rows: Vec<(String, f64, i64, i64)> = sql.rows(
-        "SELECT component_name, metric_value, count(*), count(DISTINCT metric_name)
+    let rows: Vec<(String, i64, i64, i64)> = sql.rows(
+        "SELECT component_name, metric_value::int8, count(*), count(DISTINCT metric_name)
            FROM noetl.metrics WHERE component_name LIKE 'balanced-%' GROUP BY 1, 2",
     );
     let mut stored = BTreeSet::new();
     for (name, number, samples, metrics) in rows {
         assert_eq!((samples, metrics), (2, 2), "{name}: report {number}");
         let component = name.strip_prefix("balanced-").unwrap().parse().unwrap();
-        stored.insert(Sent { component, number: number as usize });
+        stored.insert(Sent { component, number: usize::try_from(number).unwrap() });
     }
     let acknowledged: BTreeSet<_> = account.acknowledged.lock().unwrap().iter().copied().collect();
     assert_eq!(acknowledged.len(), account.acknowledged.lock().unwrap().len());
@@ -209,7 +209,11 @@ fn a_fleet_over_three_servers_is_stored_once_while_one_is_killed_and_one_leaves(
     assert_eq!(components.len(), COMPONENTS);
     assert!(components.iter().all(|(_, rows)| *rows == 1), "{components:?}");
     let series: (i64,) = sql.row("SELECT count(*) FROM noetl.series");
-    assert_eq!(series.0, 2 * COMPONENTS as i64, "a series is one, whoever heard of it");
+    assert_eq!(
+        series.0,
+        i64::try_from(2 * COMPONENTS).unwrap(),
+        "a series is one, whoever heard of it"
+    );
     let nodes: Vec<(i16, bool)> = sql.rows("SELECT node, position > 0 FROM noetl.ingest_node");
     assert_eq!(nodes.len(), 3, "one that left keeps its number");
     assert!(nodes.iter().all(|(_, wrote)| *wrote), "{nodes:?}");
