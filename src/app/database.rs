@@ -39,6 +39,15 @@ pub(super) struct StartedDatabase {
     deadline: Instant,
 }
 
+/// A start that fails, or that a signal ends, leaves no PostgreSQL behind. A start that succeeds takes it.
+impl Drop for StartedDatabase {
+    fn drop(&mut self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.tell_to_stop();
+        }
+    }
+}
+
 impl StartedDatabase {
     /// Starts the embedded PostgreSQL, or reads where the external one is. A registered server
     /// does not wait for long.

@@ -115,7 +115,7 @@ impl Running {
             Arc::new(RealDisk::new(&settings.data_dir.join("log")).map_err(data_dir)?);
         let mut identity = Identity::load_or_create(&*disk)?;
         let registered = identity.node().is_some();
-        let database = StartedDatabase::start(settings, registered).await?;
+        let mut database = StartedDatabase::start(settings, registered).await?;
         let conn = database.prepare(&mut identity, &*disk).await?;
         let number = identity.node().ok_or(AppError::Interrupted)?;
         readiness.drop_latch(Latch::Database);
@@ -204,7 +204,7 @@ impl Running {
             tokio::spawn(upkeep.run(stopped.clone())),
             tokio::spawn(self_report.run(self_report_requests, stopped)),
         ];
-        let postgres = database.embedded.map(|embedded| {
+        let postgres = database.embedded.take().map(|embedded| {
             tokio::spawn(embedded.supervise(async move { postgres_stopped.requested().await }))
         });
         front.open(Arc::clone(&api));
@@ -225,7 +225,7 @@ impl Running {
             stop_postgres,
             postgres,
             url,
-            psql: database.psql,
+            psql: std::mem::take(&mut database.psql),
         })
     }
 

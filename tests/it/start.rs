@@ -72,3 +72,18 @@ fn beside_an_embedded_postgres_that_hangs() {
     server.client().report(&gauges("start", "s", &[2.0]));
     assert_stored(&server, 3);
 }
+
+#[test]
+fn a_start_that_is_refused_leaves_no_postgresql_behind() {
+    let launch = Launch::new();
+    let mut server = launch.clone().start();
+    server.sql().run("UPDATE noetl.schema_floor SET oldest = 99990101");
+    server.sql().run("INSERT INTO noetl.schema_migration (version, description, success, checksum, execution_time) VALUES (99990101, 'later', true, '', 0)");
+    let ended = server.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let ended = launch.run_in(server.home());
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no longer fits this binary"), "{}", ended.stderr);
+    // The file goes with the process.
+    until("the end of PostgreSQL", || server.home().postmaster().is_none().then_some(()));
+}

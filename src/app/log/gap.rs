@@ -102,10 +102,10 @@ pub(super) async fn run(
         return Err(OpenError::NoLog { location: disk.location() }.into());
     };
     let number = identity.node().ok_or(GapError::Unregistered)?;
-    let database = StartedDatabase::start(settings, false).await.map_err(failed)?;
+    let mut database = StartedDatabase::start(settings, false).await.map_err(failed)?;
     let gap = Gap { disk, identity, number };
     let done = gap.close(&database, consent, out).await;
-    if let Some(embedded) = database.embedded {
+    if let Some(embedded) = database.embedded.take() {
         embedded.stop().await.map_err(GapError::from)?;
     }
     done

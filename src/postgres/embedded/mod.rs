@@ -60,7 +60,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A running private PostgreSQL.
 ///
 /// Dropping it leaves the server running, as a crash of this process would: the next
-/// [`Embedded::start`] adopts it. Only [`Embedded::stop`] and [`Embedded::supervise`] end it.
+/// [`Embedded::start`] adopts it. Only [`Embedded::stop`], [`Embedded::supervise`] and
+/// [`Embedded::tell_to_stop`] end it.
 #[derive(Debug)]
 pub struct Embedded {
     cluster: Cluster,
@@ -196,6 +197,15 @@ impl Embedded {
         }
         self.cluster.layout().leave_socket_dir();
         Ok(())
+    }
+
+    /// Tells the server to stop and does not wait for it, for where nothing can be waited for any more.
+    pub fn tell_to_stop(&self) {
+        if let Some(postmaster) = &self.postmaster
+            && let Err(error) = postmaster.signal(Signal::INT)
+        {
+            warn!("PostgreSQL runs on: {error}");
+        }
     }
 
     /// Waits until the server takes connections and the database exists.
