@@ -78,17 +78,9 @@ pub(super) fn explain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::series::{MetricType, write_identity, write_metadata};
+    use crate::model::series::gauge;
     use crate::model::{ComponentKey, NodeNumber};
     use crate::registry::{GroupIds, Interned, Registry};
-
-    fn definition(metric: &str, labels: &[(&str, &str)]) -> (Vec<u8>, usize) {
-        let mut bytes = Vec::new();
-        write_identity(&mut bytes, metric, labels);
-        let identity = bytes.len();
-        write_metadata(&mut bytes, MetricType::Gauge, "", "");
-        (bytes, identity)
-    }
 
     #[test]
     fn each_budget_is_told_with_the_label_that_uses_it_up_and_its_setting() {
@@ -105,14 +97,14 @@ mod tests {
             for n in 0..series {
                 let (name, value) = (format!("m{n}"), format!("v{n}"));
                 let (bytes, identity) = if labelled {
-                    definition("m", &[("id", &value), ("zone", "a")])
+                    gauge("m", &[("id", &value), ("zone", "a")], "", "")
                 } else {
-                    definition(&name, &[])
+                    gauge(&name, &[], "", "")
                 };
                 let found = registry.intern(&mut state, n, &bytes, identity, 0);
                 assert!(matches!(found, Interned::New(..)), "{found:?}");
             }
-            explain(budget, &settings, &mut state, &definition("x\n", &[]).0, 0)
+            explain(budget, &settings, &mut state, &gauge("x\n", &[], "", "").0, 0)
         };
         let check = |text: String, want: &str| assert_eq!(text, want);
         check(

@@ -214,7 +214,6 @@ impl Log {
             catalog: Arc::clone(&catalog),
             progress: Arc::clone(&progress),
             telemetry: Arc::clone(&telemetry),
-            records: 0,
         };
         let preparer = Preparer {
             disk: Arc::clone(&disk),

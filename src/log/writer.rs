@@ -38,8 +38,6 @@ pub(super) struct Writer {
     pub(super) catalog: Arc<Catalog>,
     pub(super) progress: Arc<Progress>,
     pub(super) telemetry: Arc<Telemetry>,
-    /// Records synced.
-    pub(super) records: u64,
 }
 
 /// How late this thread may be woken. Linux has a thread sleep longer than it asked for, 50
@@ -114,7 +112,6 @@ impl Writer {
         self.telemetry.log.sync_seconds.observe(started.elapsed().as_secs_f64());
         self.telemetry.log.records.inc_by(sealed.records);
         self.telemetry.log.written_bytes.inc_by(records.len() as u64);
-        self.records += sealed.records;
         self.offset += records.len() as u64;
         self.synced = sealed.end;
         self.mark = sealed.mark;

@@ -201,15 +201,27 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The canonical bytes of a gauge, for tests, and how many of them are its identity.
+#[cfg(test)]
+pub(crate) fn gauge(
+    name: &str,
+    labels: &[(&str, &str)],
+    help: &str,
+    unit: &str,
+) -> (Vec<u8>, usize) {
+    let mut bytes = Vec::new();
+    write_identity(&mut bytes, name, labels);
+    let identity = bytes.len();
+    write_metadata(&mut bytes, MetricType::Gauge, help, unit);
+    (bytes, identity)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn canonical(name: &str, labels: &[(&str, &str)], help: &str, unit: &str) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write_identity(&mut bytes, name, labels);
-        write_metadata(&mut bytes, MetricType::Gauge, help, unit);
-        bytes
+        gauge(name, labels, help, unit).0
     }
 
     #[test]

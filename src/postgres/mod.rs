@@ -24,6 +24,7 @@ pub mod stored;
 pub(crate) mod test_cluster;
 pub(crate) mod timestamptz;
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A statement that failed, with the phrase that says what it was for.
@@ -46,14 +47,24 @@ impl StatementError {
         &self.cause
     }
 
-    fn code(&self) -> Option<String> {
-        self.cause.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+    fn code(&self) -> Option<Cow<'_, str>> {
+        sqlstate(&self.cause)
     }
 
     /// Whether somebody else held the lock for too long: trying again is all there is to do.
     fn is_contention(&self) -> bool {
-        matches!(self.code().as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK_DETECTED))
+        is_contention(&self.cause)
     }
+}
+
+/// PostgreSQL's code of an error; none where the error is not PostgreSQL's.
+fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
+}
+
+/// See [`StatementError::is_contention`].
+fn is_contention(error: &sqlx::Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK_DETECTED))
 }
 
 impl fmt::Display for StatementError {

@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::connect::{self, ConnectError};
-use super::{AdvisoryLock, DEADLOCK_DETECTED, Doing, LOCK_NOT_AVAILABLE, StatementError};
+use super::{AdvisoryLock, Doing, StatementError, is_contention, sqlstate};
 
 /// The oldest PostgreSQL that is tested, as `server_version_num` counts.
 const SERVER_VERSION_MIN: i32 = 130_000;
@@ -133,8 +133,7 @@ fn was_prevented(cause: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = cause else {
         return false;
     };
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_none_or(|code| PASSING_CLASSES.iter().any(|class| code.starts_with(class)))
+    sqlstate(error).is_none_or(|code| PASSING_CLASSES.iter().any(|class| code.starts_with(class)))
 }
 
 /// SQLSTATE classes: connection exception, invalid transaction state, insufficient resources,
@@ -196,11 +195,11 @@ async fn migrate_on(
 fn failure(database: String, cause: MigrateError) -> SchemaError {
     match cause {
         MigrateError::VersionMismatch(version) => SchemaError::Altered { database, version },
-        MigrateError::ExecuteMigration(error, version) if gave_way(&error) => {
+        MigrateError::ExecuteMigration(error, version) if is_contention(&error) => {
             SchemaError::InTheWay { database, version }
         }
         // It waits for sqlx's own lock, which only a server older than `AdvisoryLock::Migration` has.
-        MigrateError::Execute(error) if gave_way(&error) => SchemaError::Busy { database },
+        MigrateError::Execute(error) if is_contention(&error) => SchemaError::Busy { database },
         cause => SchemaError::Failed { database, cause },
     }
 }
@@ -210,11 +209,6 @@ fn known() -> Migrator {
     let mut known = sqlx::migrate!("./migrations");
     known.dangerous_set_table_name(MIGRATION_TABLE);
     known
-}
-
-fn gave_way(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED].contains(&&*code))
 }
 
 async fn set_table_wait(conn: &mut PgConnection) -> Result<(), StatementError> {

@@ -4,9 +4,7 @@ use super::{
     Component, Key, RowHead, SeriesSlot, encode_component, encode_key, encode_row, encode_series,
 };
 use crate::log::{Log, Record};
-use crate::model::{
-    ComponentKey, GroupId, LogPosition, MetricType, RuntimeId, Slot, Timestamp, series,
-};
+use crate::model::{ComponentKey, GroupId, LogPosition, RuntimeId, Slot, Timestamp, series};
 
 /// `worker_pool/<name>`.
 pub(crate) fn key(name: &str) -> ComponentKey {
@@ -15,10 +13,7 @@ pub(crate) fn key(name: &str) -> ComponentKey {
 
 /// The canonical bytes of a gauge without labels.
 pub(crate) fn definition(name: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    series::write_identity(&mut bytes, name, &[]);
-    series::write_metadata(&mut bytes, MetricType::Gauge, "", "");
-    bytes
+    series::gauge(name, &[], "", "").0
 }
 
 fn at(micros: i64) -> Timestamp {

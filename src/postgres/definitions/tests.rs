@@ -3,7 +3,7 @@
 use sqlx::Executor;
 
 use super::*;
-use crate::model::{MetricType, NodeNumber, series};
+use crate::model::{NodeNumber, series};
 use crate::postgres::test_cluster;
 
 /// `worker_pool/<name>`.
@@ -28,10 +28,7 @@ pub(in crate::postgres) fn component(name: &str) -> ComponentDefinition {
 
 /// The canonical bytes of a gauge in percent.
 pub(in crate::postgres) fn gauge(name: &str, labels: &[(&str, &str)], help: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    series::write_identity(&mut bytes, name, labels);
-    series::write_metadata(&mut bytes, MetricType::Gauge, help, "percent");
-    bytes
+    series::gauge(name, labels, help, "percent").0
 }
 
 /// `definition` of component `name` at the slot `slot` of `group`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::series::{MetricType, write_identity, write_metadata};
+use crate::model::series::gauge;
 use crate::model::{
     ComponentKey, GroupId, LogPosition, NodeNumber, Profile, Slot, StoredComponent, StoredSeries,
     Timestamp,
@@ -30,14 +30,6 @@ fn component(registry: &Registry, name: &str) -> Arc<Component> {
     registry.find_or_insert(ComponentKey::new("worker_pool", name).unwrap())
 }
 
-fn definition(metric: &str, labels: &[(&str, &str)]) -> (Vec<u8>, usize) {
-    let mut bytes = Vec::new();
-    write_identity(&mut bytes, metric, labels);
-    let identity = bytes.len();
-    write_metadata(&mut bytes, MetricType::Gauge, "", "");
-    (bytes, identity)
-}
-
 /// Reports a sample of the series; whether it was known, or which budget was in its way.
 fn report(
     registry: &Registry,
@@ -46,7 +38,7 @@ fn report(
     labels: &[(&str, &str)],
     now_s: u32,
 ) -> Result<bool, Budget> {
-    let (bytes, identity) = definition(metric, labels);
+    let (bytes, identity) = gauge(metric, labels, "", "");
     let mut state = component.lock();
     match registry.intern(&mut state, 0, &bytes, identity, now_s) {
         found @ (Interned::Known(at, _) | Interned::New(at, _)) => {
@@ -149,7 +141,7 @@ fn stored(component: &Component, series: usize) -> StoredComponent {
     let series = (0..series).map(|n| StoredSeries {
         group: GroupId::new(node(), n as u64 / 64),
         slot: Slot::new((n % 64) as u8).unwrap(),
-        definition: definition(&format!("m{n}"), &[]).0.into(),
+        definition: gauge(&format!("m{n}"), &[], "", "").0.into(),
     });
     StoredComponent {
         key: component.key().clone(),

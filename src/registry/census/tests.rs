@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::model::NodeNumber;
-use crate::model::series::{MetricType, write_identity, write_metadata};
+use crate::model::series::gauge;
 use crate::registry::{GroupIds, Interned, RegistrySettings};
 
 fn registry(component_series_max: usize) -> Registry {
@@ -21,13 +21,9 @@ fn report<'a>(
 ) {
     let component = registry.find_or_insert(ComponentKey::new("t", component).unwrap());
     let mut state = component.lock();
-    let mut bytes = Vec::new();
     for (nth, (metric, labels)) in series.enumerate() {
-        bytes.clear();
         let labels: Vec<_> = labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        write_identity(&mut bytes, metric, &labels);
-        let identity = bytes.len();
-        write_metadata(&mut bytes, MetricType::Gauge, help, "");
+        let (bytes, identity) = gauge(metric, &labels, help, "");
         let found = registry.intern(&mut state, nth, &bytes, identity, now_s);
         assert!(matches!(found, Interned::New(..)), "{found:?}");
     }

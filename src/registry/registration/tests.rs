@@ -1,7 +1,5 @@
 use super::*;
-use crate::model::{
-    GroupId, LogPosition, MetricType, NodeNumber, Slot, StoredComponent, StoredSeries, series,
-};
+use crate::model::{GroupId, LogPosition, NodeNumber, Slot, StoredComponent, StoredSeries, series};
 use crate::registry::{GroupIds, Interned, RegistrySettings};
 
 fn registry(components_max: usize) -> Registry {
@@ -202,10 +200,7 @@ fn components_and_what_they_say_are_bounded() {
 fn the_series_of_a_component_that_registered_first_are_looked_for_in_postgresql() {
     let registry = registry(10);
     let (component, _) = registry.register(&key("w"), "ready", details("a"), at(5)).unwrap();
-    let mut bytes = Vec::new();
-    series::write_identity(&mut bytes, "m", &[]);
-    let identity = bytes.len();
-    series::write_metadata(&mut bytes, MetricType::Gauge, "", "");
+    let (bytes, identity) = series::gauge("m", &[], "", "");
     let intern = || registry.intern(&mut component.lock(), 0, &bytes, identity, 6);
     assert_eq!(intern(), Interned::MaybeStored);
     let mut known = stored("w", 1);

@@ -1,13 +1,9 @@
 use super::*;
 use crate::model::NodeNumber;
-use crate::model::series::{MetricType, write_identity, write_metadata};
+use crate::model::series::gauge;
 
 fn definition(name: &str, help: &str) -> (Vec<u8>, usize) {
-    let mut bytes = Vec::new();
-    write_identity(&mut bytes, name, &[("k", "v")]);
-    let identity = bytes.len();
-    write_metadata(&mut bytes, MetricType::Gauge, help, "");
-    (bytes, identity)
+    gauge(name, &[("k", "v")], help, "")
 }
 
 fn group() -> GroupId {
@@ -60,12 +56,8 @@ fn values_in_common_are_kept_once_and_views_have_all_of_them() {
     let mut table = SeriesTable::default();
     let definitions: Vec<_> = (0..10)
         .map(|n| {
-            let mut bytes = Vec::new();
             let own = format!("own value {n}");
-            write_identity(&mut bytes, "name", &[("host", "node-1"), ("of", &own)]);
-            let identity = bytes.len();
-            write_metadata(&mut bytes, MetricType::Gauge, "help", "unit");
-            (bytes, identity)
+            gauge("name", &[("host", "node-1"), ("of", &own)], "help", "unit")
         })
         .collect();
     for (nth, (bytes, identity)) in definitions.iter().enumerate() {
