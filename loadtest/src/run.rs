@@ -9,7 +9,6 @@ use crate::plan::PlanRequest;
 use crate::report::{RunReport, write_json};
 use crate::session::Session;
 use crate::subject::Subject;
-use crate::usage::Meter;
 use crate::verify::samples_taken;
 
 /// A run and all that is measured around it.
@@ -62,7 +61,7 @@ impl Exercise<'_> {
         }
         let is_peer = !request.format.is_ours();
         let taken_before = if is_peer { samples_taken(target).await? } else { 0 };
-        let meter = Meter::start(self.subject.pids())?;
+        let meter = self.subject.meter().await?;
         let phase = session.push(request.amount, request.rate).await?;
         let mut report = RunReport::new(&phase, target.to_string());
         if let Some(database) = database {

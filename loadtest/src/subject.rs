@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 
 use crate::args::SubjectArgs;
 use crate::server::{Candidate, Server};
+use crate::usage::Meter;
 use crate::verify::Database;
 use crate::wire::Target;
 
@@ -59,6 +60,15 @@ impl Subject {
     /// Its processes, as far as they are known.
     pub(crate) fn pids(&self) -> &[u32] {
         &self.pids
+    }
+
+    /// A meter for them, which leaves out what looking into the database takes.
+    pub(crate) async fn meter(&self) -> Result<Meter> {
+        let watching = match &self.database {
+            Some(database) => Some(database.watching().await?),
+            None => None,
+        };
+        Meter::start(&self.pids, watching)
     }
 
     /// The end of what a server that was started here has said.

@@ -17,7 +17,6 @@ use crate::plan::{Amount, PlanRequest};
 use crate::report::{grouped, write_results};
 use crate::session::Session;
 use crate::subject::{Subject, unless_interrupted};
-use crate::usage::Meter;
 use crate::verify::Exactness;
 use search::Search;
 
@@ -173,7 +172,7 @@ impl Climber<'_> {
     /// Pushes at one rate, after everything before is flushed.
     async fn step(&mut self, rate: f64, duration: Duration) -> Result<Step> {
         self.flush().await?;
-        let meter = Meter::start(self.subject.pids())?;
+        let meter = self.subject.meter().await?;
         let phase = self.session.push(Amount::For(duration), Some(rate)).await?;
         phase.require_whole()?;
         let flush_seconds = self.flush().await?;

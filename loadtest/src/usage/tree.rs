@@ -12,6 +12,8 @@ type Key = (u32, u64);
 pub(crate) struct Tree {
     members: HashMap<Key, Member>,
     gone: Ticks,
+    /// A process that does not count, nor what is below it.
+    left_out: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +33,18 @@ pub(crate) struct Ticks {
 }
 
 impl Tree {
+    /// A tree that has no such process, whoever its parent is.
+    pub(crate) fn without(left_out: Option<u32>) -> Self {
+        Self { left_out, ..Self::default() }
+    }
+
     /// Takes in a look at all processes of the machine. Processes in `roots` and their
     /// descendants belong to the tree, and stay in it when their parent dies before them.
     pub(crate) fn observe(&mut self, processes: &[Stat], roots: &[u32]) {
         let by_pid: HashMap<u32, &Stat> = processes.iter().map(|stat| (stat.pid, stat)).collect();
         self.settle_the_gone(&by_pid);
         let mut children: HashMap<u32, Vec<&Stat>> = HashMap::new();
-        for stat in processes {
+        for stat in processes.iter().filter(|stat| Some(stat.pid) != self.left_out) {
             children.entry(stat.parent).or_default().push(stat);
         }
         let known = self.members.keys().map(|(pid, _)| *pid);
@@ -123,6 +130,15 @@ mod tests {
         let others = stat(99, 1, 1_000, 1_000);
         check(&[&[stat(1, 0, 500, 0), stat(10, 1, 5, 0), stat(11, 10, 7, 2), others]], 5, 9);
         check(&[&[others]], 0, 0);
+    }
+
+    #[test]
+    fn who_is_left_out_does_not_count_nor_does_what_is_below_it() {
+        let mut tree = Tree::without(Some(11));
+        let look = [stat(10, 1, 5, 1), stat(11, 10, 7, 2), stat(12, 11, 9, 0), stat(13, 10, 4, 0)];
+        tree.observe(&look, &[10]);
+        assert_eq!(tree.ticks(), Ticks { roots: 5, descendants: 5 });
+        assert_eq!(tree.descendants().collect::<Vec<_>>(), [13]);
     }
 
     #[test]

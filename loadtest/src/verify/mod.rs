@@ -4,6 +4,7 @@
 mod ledger;
 mod peer;
 mod postgres;
+mod watch;
 
 use serde::Serialize;
 

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use sqlx::{Connection as _, PgConnection, Row as _};
+use tokio::sync::Mutex;
 
 use crate::verify::Exactness;
 use crate::verify::ledger::{Holding, Ledger};
+use crate::verify::watch::Watch;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -18,24 +20,9 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// Samples that one query adds up: as many as it can sort in memory.
 const SAMPLES_PER_QUERY: u64 = 2_000_000;
 
-const LEAF_BYTES: &str = "
+pub(super) const LEAF_BYTES: &str = "
     select coalesce(sum(pg_total_relation_size(relid)), 0)::bigint
     from pg_partition_tree(to_regclass('noetl.report')) where isleaf";
-
-/// How many of the reports named are there.
-const REPORTS_PRESENT: &str = "
-    with wanted as (select * from unnest($1::text[], $2::bigint[]) as w(name, at_us)),
-    groups as (
-        select distinct wanted.name, wanted.at_us, slot.group_id
-        from wanted
-        join noetl.runtime runtime on runtime.name = wanted.name
-        join noetl.series series using (runtime_id)
-        join noetl.series_slot slot using (series_id)
-    )
-    select count(distinct groups.name)
-    from groups
-    join noetl.report report on report.group_id = groups.group_id
-     and report.ts = 'epoch'::timestamptz + groups.at_us * interval '1 microsecond'";
 
 /// All about the components with names from $1 to $2 between the times $3 and $4.
 const HOLDINGS: &str = "
@@ -86,12 +73,14 @@ const HOLDINGS: &str = "
 #[derive(Debug)]
 pub(crate) struct Database {
     url: String,
+    /// Kept from one wait to the next, so that a meter can leave it out.
+    watch: Mutex<Watch>,
 }
 
 impl Database {
     /// The database at `url`; not asked yet.
     pub(crate) fn new(url: &str) -> Self {
-        Self { url: url.trim().to_owned() }
+        Self { url: url.trim().to_owned(), watch: Mutex::default() }
     }
 
     /// Bytes of all partitions of the reports with their indexes; 0 where there is no table yet.
@@ -112,9 +101,9 @@ impl Database {
         let (names, times): (Vec<String>, Vec<i64>) = ledger.last_reports().into_iter().unzip();
         let deadline = Instant::now() + patience;
         let mut grown = (Instant::now(), 0);
-        let mut connection = None;
+        let mut watch = self.watch.lock().await;
         loop {
-            let missing = match self.missing(&mut connection, &names, &times).await {
+            let missing = match watch.missing(self, &names, &times).await {
                 Ok((0, _)) => return Ok(true),
                 Ok((missing, bytes)) => {
                     if bytes != grown.1 {
@@ -123,7 +112,6 @@ impl Database {
                     Ok(missing)
                 }
                 Err(error) => {
-                    connection = None;
                     grown.0 = Instant::now();
                     Err(error)
                 }
@@ -133,6 +121,12 @@ impl Database {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// The process of PostgreSQL that answers to [`Database::wait_until_flushed`]; what it uses is no work
+    /// of the server that is measured.
+    pub(crate) async fn watching(&self) -> Result<u32> {
+        self.watch.lock().await.process(self).await
     }
 
     /// Compares all that the database has of a run with what was acknowledged.
@@ -161,27 +155,7 @@ impl Database {
         Ok(exactness)
     }
 
-    async fn missing(
-        &self,
-        connection: &mut Option<PgConnection>,
-        names: &[String],
-        times: &[i64],
-    ) -> Result<(usize, i64)> {
-        let connection = match connection {
-            Some(connection) => connection,
-            None => connection.insert(self.connect().await?),
-        };
-        let bytes: i64 = sqlx::query_scalar(LEAF_BYTES).fetch_one(&mut *connection).await?;
-        let present: i64 = sqlx::query_scalar(REPORTS_PRESENT)
-            .bind(names)
-            .bind(times)
-            .fetch_one(&mut *connection)
-            .await
-            .context("look for the last reports")?;
-        Ok((names.len().saturating_sub(usize::try_from(present)?), bytes))
-    }
-
-    async fn connect(&self) -> Result<PgConnection> {
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
         let connection =
             tokio::time::timeout(Duration::from_secs(10), PgConnection::connect(&self.url));
         match connection.await {
