@@ -12,6 +12,7 @@ mod exposition_text;
 mod log;
 pub mod mutation;
 pub mod report;
+mod request;
 mod runtime;
 mod statsd;
 mod timestamp;
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "exposition", run: exposition_text::run, mutations: 50_000 },
     Target { name: "statsd", run: statsd::run, mutations: 100_000 },
     Target { name: "configuration", run: configuration::run, mutations: 3_000 },
+    Target { name: "request", run: request::run, mutations: 50_000 },
     Target { name: "runtime", run: runtime::run, mutations: 50_000 },
 ];
 

@@ -1,11 +1,11 @@
 //! Whether a request may be made at all, decided before its body is read.
 
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
 
 use super::reply::{self, Refusal, Reply};
 use super::report;
+use super::request_body::Request;
 use super::routes::Needs;
 use crate::access::{Caller, Denied, Gate, Remembered};
 
@@ -17,20 +17,17 @@ const DISCARD_BYTES: usize = 16 << 20;
 pub(super) fn admit(
     gate: &Gate,
     connection: &Remembered,
-    headers: &HeaderMap,
+    authorization: Option<&[u8]>,
     needs: Needs,
 ) -> Result<Caller, Denied> {
     match needs {
         Needs::Nothing => Ok(Caller::trusted().clone()),
-        Needs::Token(scope) => {
-            let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-            gate.admit(connection, authorization, scope)
-        }
+        Needs::Token(scope) => gate.admit(connection, authorization, scope),
     }
 }
 
 /// The answer to who may not, with what is needed in the words of RFC 6750.
-pub(super) async fn refuse(denied: Denied, request: &mut Request<Incoming>) -> Reply {
+pub(super) fn denied(denied: Denied) -> Reply {
     let (status, code) = match denied {
         Denied::Missing => (StatusCode::UNAUTHORIZED, "missing_token"),
         Denied::Unknown => (StatusCode::UNAUTHORIZED, "invalid_token"),
@@ -38,12 +35,12 @@ pub(super) async fn refuse(denied: Denied, request: &mut Request<Incoming>) -> R
     };
     let mut reply = reply::error(status, code, &denied.to_string());
     reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(denied));
-    turn_away(reply, request).await
+    reply
 }
 
 /// The answer to who has to come with something else, or at another time: so that it is seen, the
 /// body is taken off the connection first.
-pub(super) async fn turn_away(reply: Reply, request: &mut Request<Incoming>) -> Reply {
+pub(super) async fn turn_away(reply: Reply, request: &mut Request) -> Reply {
     report::after_so_much(reply, request, DISCARD_BYTES).await
 }
 

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
+use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
-use hyper::{Request, StatusCode};
 use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 
@@ -16,6 +15,7 @@ use super::cardinality::{self, LastCensus};
 use super::openapi::Documents;
 use super::readiness::Readiness;
 use super::reply::{self, Reply};
+use super::request_body::Request;
 use super::retry_after::Spread;
 use super::routes::{self, Handler};
 use super::{partitions, reading, report, runtime, scrape, service, status};
@@ -116,11 +116,7 @@ impl Api {
     }
 
     /// Answers one request and counts it. `connection` knows what its last one came with.
-    pub(super) async fn handle(
-        &self,
-        request: &mut Request<Incoming>,
-        connection: &Remembered,
-    ) -> Reply {
+    pub(super) async fn handle(&self, request: &mut Request, connection: &Remembered) -> Reply {
         let began = Instant::now();
         let (route, reply) = self.route(request, connection).await;
         self.parts.telemetry.http.answered(
@@ -131,31 +127,23 @@ impl Api {
         reply
     }
 
-    async fn route(
-        &self,
-        request: &mut Request<Incoming>,
-        connection: &Remembered,
-    ) -> (Route, Reply) {
+    async fn route(&self, request: &mut Request, connection: &Remembered) -> (Route, Reply) {
         let path = request.uri().path();
         let Some(resource) = routes::find(path) else { return (Route::Other, not_found(path)) };
         let Some(operation) = resource.operation(request.method()) else {
             return (resource.route, wrong_method(&resource.allowed()));
         };
+        let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let admitted =
-            admission::admit(&self.parts.gate, connection, request.headers(), operation.needs);
+            admission::admit(&self.parts.gate, connection, authorization, operation.needs);
         let reply = match admitted {
             Ok(caller) => self.answer(operation.handler, &caller, request).await,
-            Err(denied) => Box::pin(admission::refuse(denied, request)).await,
+            Err(denied) => Box::pin(admission::turn_away(admission::denied(denied), request)).await,
         };
         (resource.route, reply)
     }
 
-    async fn answer(
-        &self,
-        handler: Handler,
-        caller: &Caller,
-        request: &mut Request<Incoming>,
-    ) -> Reply {
+    async fn answer(&self, handler: Handler, caller: &Caller, request: &mut Request) -> Reply {
         match handler {
             Handler::Report => report::report(self, caller, request).await,
             Handler::SelfReport => report::self_report(self, caller, request).await,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
+
+use super::request_body::RequestBody;
 
 /// Bytes of bodies that are being received or worked on, over all connections.
 #[derive(Debug)]
@@ -40,8 +42,9 @@ impl AsRef<[u8]> for Received {
     }
 }
 
+/// What one body takes of the budget.
 #[derive(Debug)]
-struct Share {
+pub(super) struct Share {
     budget: Arc<BodyBudget>,
     bytes: usize,
 }
@@ -70,10 +73,22 @@ impl BodyBudget {
 }
 
 impl Share {
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+    pub(super) fn new(budget: &Arc<BodyBudget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    /// Takes so many bytes more, and has them where the budget is exceeded, too.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
         if before + bytes > self.budget.limit { Err(BodyError::OverBudget) } else { Ok(()) }
+    }
+
+    /// Gives so many of its bytes back.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -85,7 +100,7 @@ impl Drop for Share {
 
 /// Receives `body`. A body that comes in one piece, as most do, is not copied.
 pub(super) async fn receive(
-    body: &mut Incoming,
+    body: &mut RequestBody,
     limit: usize,
     budget: &Arc<BodyBudget>,
     deadline: Duration,
@@ -93,7 +108,7 @@ pub(super) async fn receive(
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyError::TooLarge { limit });
     }
-    let mut share = Share { budget: Arc::clone(budget), bytes: 0 };
+    let mut share = Share::new(budget);
     let bytes = {
         let mut receiving = pin!(collect(body, limit, &mut share));
         // Most bodies come with their heads: only for others a clock is read and a timer made.
@@ -107,7 +122,11 @@ pub(super) async fn receive(
     Ok(Received { bytes, share })
 }
 
-async fn collect(body: &mut Incoming, limit: usize, share: &mut Share) -> Result<Bytes, BodyError> {
+async fn collect(
+    body: &mut RequestBody,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -132,7 +151,7 @@ async fn collect(body: &mut Incoming, limit: usize, share: &mut Share) -> Result
 
 /// Reads and drops what is left of a refused body, up to `limit` bytes. Returns whether that was
 /// all: then the connection can go on.
-pub(super) async fn discard(body: &mut Incoming, limit: usize, deadline: Duration) -> bool {
+pub(super) async fn discard(body: &mut RequestBody, limit: usize, deadline: Duration) -> bool {
     let draining = async {
         let mut left = limit;
         while let Some(frame) = body.frame().await {
@@ -152,13 +171,17 @@ mod tests {
     #[test]
     fn the_budget_is_shared_and_given_back() {
         let budget = BodyBudget::new(100);
-        let share = || Share { budget: Arc::clone(&budget), bytes: 0 };
+        let share = || Share::new(&budget);
         let (mut one, mut two) = (share(), share());
         assert_eq!(one.grow(60), Ok(()));
         assert_eq!(two.grow(41), Err(BodyError::OverBudget));
         drop(two);
         let mut three = share();
         assert_eq!(three.grow(40), Ok(()));
+        one.shrink(50);
+        assert_eq!(three.grow(50), Ok(()));
+        one.shrink(11);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 90);
         drop((one, three));
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::Request;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::block_in_place;
 
 use super::api::Api;
 use super::reply::{self, Reply};
+use super::request_body::Request;
 use crate::protocol::parameters;
 use crate::registry::{Census, Registry};
 
@@ -26,7 +25,7 @@ const AGE_MAX: Duration = Duration::from_secs(10);
 pub(super) struct LastCensus(Mutex<Option<(Instant, Arc<Census>)>>);
 
 /// `GET /api/metrics/cardinality`
-pub(super) async fn cardinality(api: &Api, request: &Request<Incoming>) -> Reply {
+pub(super) async fn cardinality(api: &Api, request: &Request) -> Reply {
     let query = request.uri().query().unwrap_or_default();
     let limit = match parameters::only_number(query, "limit", LIMIT, 1..=LIMIT_MAX) {
         Ok(limit) => limit as usize,

@@ -1,17 +1,21 @@
 //! One connection from its accept to its end.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::fast_path::{Ended, FastPath};
 use super::front::Front;
 use super::impatience::{Impatient, Limits, Turns};
+use super::request_body::RequestBody;
 use super::server::Held;
 use crate::access::Remembered;
 use crate::shutdown::Stop;
@@ -48,12 +52,36 @@ pub(super) async fn serve(
 ) {
     let turns = Turns::default();
     let limits = Limits { head: times.head, answer: times.answer };
-    let stream = Impatient::new(stream, limits, turns.clone());
+    let mut stream = Impatient::new(stream, limits, turns.clone());
     let remembered = Remembered::default();
     let (front, turns, remembered) = (&*front, &turns, &remembered);
+    let ended = {
+        let stopping = &AtomicBool::new(false);
+        let path = FastPath { stream: &mut stream, front, turns, remembered, stopping };
+        let served = pin!(path.serve());
+        let stops = |_: Pin<&mut _>| stopping.store(true, Ordering::Relaxed);
+        while_wanted(served, turns, times.keep_alive, &mut stop, stops).await
+    };
+    if let Some(Ended::Other(unread)) = ended {
+        stream.unread(unread);
+        // In a box, for most connections never come here.
+        Box::pin(by_hyper(stream, front, turns, remembered, times, stop)).await;
+    }
+}
+
+/// Serves whatever may come.
+async fn by_hyper(
+    stream: Impatient<impl AsyncRead + AsyncWrite + Unpin>,
+    front: &Front,
+    turns: &Turns,
+    remembered: &Remembered,
+    times: ConnectionTimes,
+    mut stop: Stop,
+) {
     // The request stays here, and who works on it borrows it: given on, it would take its room in each
     // of their futures, which a connection keeps.
-    let handle = service_fn(|mut request| async move {
+    let handle = service_fn(|request: hyper::Request<Incoming>| async move {
+        let mut request = request.map(RequestBody::Incoming);
         turns.next();
         let reply = front.handle(&mut request, remembered).await;
         turns.next();
@@ -70,23 +98,35 @@ pub(super) async fn serve(
         // leave; and since that request's bytes are still in its buffer, it takes a new one, for
         // each request. A client that leaves is seen when the answer is written.
         .half_close(true);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), handle));
-    let mut silence = pin!(silence(turns, times.keep_alive));
-    let mut stopping = false;
-    let ended = loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => break ended,
-            () = silence.as_mut() => break Ok(()),
-            () = stop.requested(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    };
-    if let Err(error) = ended {
+    let connection = pin!(http.serve_connection(TokioIo::new(stream), handle));
+    let stops = http1::Connection::graceful_shutdown;
+    let ended = while_wanted(connection, turns, times.keep_alive, &mut stop, stops).await;
+    if let Some(Err(error)) = ended {
         // A client that breaks off or speaks no HTTP is no trouble of ours.
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// What comes of `serving`; `None` where no request comes. It is told, by `stops`, when the server stops.
+async fn while_wanted<F: Future>(
+    mut serving: Pin<&mut F>,
+    turns: &Turns,
+    keep_alive: Duration,
+    stop: &mut Stop,
+    stops: impl Fn(Pin<&mut F>),
+) -> Option<F::Output> {
+    let mut silence = pin!(silence(turns, keep_alive));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => return Some(ended),
+            () = silence.as_mut() => return None,
+            () = stop.requested(), if !stopping => {
+                stopping = true;
+                stops(serving.as_mut());
+            }
+        }
     }
 }
 

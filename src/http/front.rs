@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
+use hyper::StatusCode;
 use tokio::sync::SetOnce;
 use tokio::time::timeout;
 
 use super::api::Api;
 use super::readiness::Readiness;
 use super::reply::{self, Reply};
+use super::request_body::Request;
 use super::routes::{self, Handler};
 use super::{admission, service};
 use crate::access::Remembered;
@@ -19,7 +19,7 @@ use crate::telemetry::{Route, Telemetry};
 
 /// How long a request waits for a server that is starting. Most starts take less, so that a client
 /// that does not try again loses nothing by a restart.
-const START_WAIT: Duration = Duration::from_secs(5);
+pub(super) const START_WAIT: Duration = Duration::from_secs(5);
 
 /// The front of a server: one for all connections.
 pub struct Front {
@@ -42,12 +42,13 @@ impl Front {
         assert!(self.api.set(api).is_ok(), "a server has one API");
     }
 
+    /// The API, if it is there.
+    pub(super) fn api(&self) -> Option<&Api> {
+        self.api.get().map(Arc::as_ref)
+    }
+
     /// Answers one request. `connection` knows what its last one came with.
-    pub(super) async fn handle(
-        &self,
-        request: &mut Request<Incoming>,
-        connection: &Remembered,
-    ) -> Reply {
+    pub(super) async fn handle(&self, request: &mut Request, connection: &Remembered) -> Reply {
         match self.api.get() {
             Some(api) => api.handle(request, connection).await,
             // In a box, for a connection has room for the largest future all the time.
@@ -55,7 +56,7 @@ impl Front {
         }
     }
 
-    async fn start(&self, request: &mut Request<Incoming>, connection: &Remembered) -> Reply {
+    async fn start(&self, request: &mut Request, connection: &Remembered) -> Reply {
         let began = Instant::now();
         let resource = routes::find(request.uri().path());
         let operation = resource.and_then(|resource| resource.operation(request.method()));

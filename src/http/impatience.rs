@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -52,6 +53,8 @@ impl Turns {
 /// A stream with limits.
 pub(super) struct Impatient<S> {
     stream: S,
+    /// What was read and given back.
+    unread: Bytes,
     limits: Limits,
     turns: Turns,
     /// The turn at which bytes came that belong to a head.
@@ -64,7 +67,21 @@ pub(super) struct Impatient<S> {
 impl<S> Impatient<S> {
     /// `turns` must be told of every request on this stream.
     pub(super) fn new(stream: S, limits: Limits, turns: Turns) -> Self {
-        Self { stream, limits, turns, head_begun: None, head_timer: None, answer_timer: None }
+        Self {
+            stream,
+            unread: Bytes::new(),
+            limits,
+            turns,
+            head_begun: None,
+            head_timer: None,
+            answer_timer: None,
+        }
+    }
+
+    /// Gives bytes back that were read, to be read before all others.
+    pub(super) fn unread(&mut self, bytes: Vec<u8>) {
+        debug_assert!(self.unread.is_empty(), "bytes are given back once");
+        self.unread = bytes.into();
     }
 
     fn head_came(&mut self, bytes: usize) {
@@ -114,6 +131,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let room = buffer.remaining();
+        if !self.unread.is_empty() {
+            let bytes = room.min(self.unread.len());
+            buffer.put_slice(&self.unread.split_to(bytes));
+            if self.unread.is_empty() {
+                // A part of a buffer keeps all of it.
+                self.unread = Bytes::new();
+            }
+            self.head_came(bytes);
+            return Poll::Ready(Ok(()));
+        }
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(done) => {
                 self.head_came(room - buffer.remaining());

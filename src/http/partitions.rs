@@ -1,11 +1,11 @@
 //! What an administrator does with partitions: list, make, drop.
 
-use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
+use hyper::StatusCode;
 use serde_json::json;
 
 use super::api::Api;
 use super::reply::{self, Reply};
+use super::request_body::Request;
 use crate::jobs::{MaintenanceError, partition_to_json};
 use crate::protocol::parameters;
 
@@ -30,7 +30,7 @@ pub(super) async fn list(api: &Api) -> Reply {
 }
 
 /// `POST /api/metrics/partitions/create`
-pub(super) async fn create(api: &Api, request: &Request<Incoming>) -> Reply {
+pub(super) async fn create(api: &Api, request: &Request) -> Reply {
     let query = request.uri().query().unwrap_or_default();
     let days = match parameters::only_number(query, "days_ahead", DAYS_AHEAD, 0..=DAYS_AHEAD_MAX) {
         Ok(days) => days,

@@ -5,19 +5,19 @@ use std::future::ready;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{once, unfold};
-use hyper::body::Incoming;
+use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::api::Api;
 use super::negotiation;
 use super::reply::{self, Reply};
 use super::reply_body::{Broken, ReplyBody};
+use super::request_body::Request;
 use crate::query::{Consistency, Filter, Layout, QueryError, SampleStream};
 
 /// `GET /api/metrics/query`
-pub(super) async fn query(api: &Api, request: &Request<Incoming>) -> Reply {
+pub(super) async fn query(api: &Api, request: &Request) -> Reply {
     let query = request.uri().query().unwrap_or_default();
     let filter = match Filter::parse(query, &api.settings.time_zone) {
         Ok(filter) => filter,

@@ -44,6 +44,19 @@ impl ReplyBody {
         Self(Source::Text(Box::new(text)))
     }
 
+    /// The body, where it is in one piece.
+    ///
+    /// # Panics
+    /// Where it is not: see [`super::routes::Handler::answers_whole`].
+    pub(super) fn into_whole(self) -> Bytes {
+        match self.0 {
+            Source::Whole(bytes) => bytes,
+            Source::Parts { .. } | Source::Text(_) | Source::Stream { .. } => {
+                unreachable!("a call that answers whole does so")
+            }
+        }
+    }
+
     /// What `stream` yields, asked for as it is taken.
     pub(super) fn stream(
         stream: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static,

@@ -3,22 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
+use prometheus::IntGauge;
 use tokio::task::block_in_place;
 
 use super::admission;
 use super::api::Api;
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Received};
 use super::reply::{self, Refusal, Reply};
+use super::request_body::Request;
 use super::retry_after::{retry_after_s, spread_s};
+use super::terms::{self, Format, Terms};
 use crate::access::Caller;
 use crate::ingest::IngestError;
 use crate::jobs::{SelfReportError, SelfReported};
 use crate::log::AppendError;
 use crate::protocol::{Encoding, answer, decompress, parameters};
-use crate::registry::CLIENT_KEY_BYTES_MAX;
 
 /// Bodies from this size on are decompressed where blocking is allowed.
 const BLOCKING_BYTES: usize = 64 << 10;
@@ -27,21 +28,28 @@ const BLOCKING_BYTES: usize = 64 << 10;
 const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// What a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    /// One report.
-    Json,
-    /// One report a line.
-    Lines,
+/// Counts a report as in flight while it lives.
+pub(super) struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    pub(super) fn new(api: &'a Api) -> Self {
+        let gauge = &api.parts.telemetry.http.reports_in_flight;
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Answers one report.
-pub(super) async fn report(api: &Api, caller: &Caller, request: &mut Request<Incoming>) -> Reply {
-    let in_flight = &api.parts.telemetry.http.reports_in_flight;
-    in_flight.inc();
+pub(super) async fn report(api: &Api, caller: &Caller, request: &mut Request) -> Reply {
+    let in_flight = InFlight::new(api);
     let answer = take(api, caller, request).await;
-    in_flight.dec();
+    drop(in_flight);
     match answer {
         Ok(answer) => reply::json(answer),
         // Each connection has room for the largest future all the time.
@@ -50,7 +58,7 @@ pub(super) async fn report(api: &Api, caller: &Caller, request: &mut Request<Inc
 }
 
 /// `POST /api/metrics/self-report`
-pub(super) async fn self_report(api: &Api, caller: &Caller, request: &Request<Incoming>) -> Reply {
+pub(super) async fn self_report(api: &Api, caller: &Caller, request: &Request) -> Reply {
     let name = match self_report_name(request.uri().query().unwrap_or_default()) {
         Ok(name) => name,
         Err(detail) => return reply::invalid_parameter(detail),
@@ -89,14 +97,14 @@ fn self_report_name(query: &str) -> Result<Option<Box<str>>, &'static str> {
 /// A refusal that its sender will read: the rest of the body is taken off the connection first,
 /// and where that is too much, the answer says that the connection ends. Otherwise a client would
 /// send its next request to a connection that is about to close.
-pub(super) async fn after_the_body(refusal: Reply, request: &mut Request<Incoming>) -> Reply {
+pub(super) async fn after_the_body(refusal: Reply, request: &mut Request) -> Reply {
     after_so_much(refusal, request, DISCARD_BYTES).await
 }
 
 /// The same with another bound on what is read.
 pub(super) async fn after_so_much(
     mut refusal: Reply,
-    request: &mut Request<Incoming>,
+    request: &mut Request,
     discard_bytes: usize,
 ) -> Reply {
     // Who waits for a word before sending the body is told without one, and who was too slow
@@ -110,7 +118,7 @@ pub(super) async fn after_so_much(
 }
 
 /// All that can be decided before the body is read.
-fn admit(api: &Api) -> Result<(), Refusal> {
+pub(super) fn admit(api: &Api) -> Result<(), Refusal> {
     if api.is_draining() {
         return Err(stopping());
     }
@@ -126,75 +134,42 @@ pub(super) fn stopping() -> Refusal {
     ))
 }
 
-async fn take(
-    api: &Api,
-    caller: &Caller,
-    request: &mut Request<Incoming>,
-) -> Result<Vec<u8>, Refusal> {
+async fn take(api: &Api, caller: &Caller, request: &mut Request) -> Result<Vec<u8>, Refusal> {
     admit(api)?;
     api.parts.ingest.admit_caller(caller).map_err(|error| refused(api, error))?;
     let headers = request.headers();
-    let (format, encoding) = (format(headers)?, encoding(headers)?);
-    let key = idempotency_key(headers)?.cloned();
+    let key = headers.get("idempotency-key").cloned();
+    let terms = Terms::of(
+        terms::value(headers, &header::CONTENT_TYPE),
+        terms::value(headers, &header::CONTENT_ENCODING),
+        key.as_ref().map(HeaderValue::as_bytes),
+    )?;
     let limit = api.settings.limits.body_bytes_max;
     let body = request.body_mut();
-    let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
+    let received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
         .await
         .map_err(|error| not_received(&error))?;
-    if encoding != Encoding::Identity {
-        let plain = inflate(encoding, &received.bytes, limit)?;
+    take_received(api, caller, terms, received).await
+}
+
+/// Takes a report that is here.
+pub(super) async fn take_received(
+    api: &Api,
+    caller: &Caller,
+    terms: Terms<'_>,
+    mut received: Received,
+) -> Result<Vec<u8>, Refusal> {
+    if terms.encoding != Encoding::Identity {
+        let limit = api.settings.limits.body_bytes_max;
+        let plain = inflate(terms.encoding, &received.bytes, limit)?;
         received.replace(plain).map_err(|error| not_received(&error))?;
     }
     let ingest = &api.parts.ingest;
-    let key = key.as_ref().map(HeaderValue::as_bytes);
-    let answer = match format {
-        Format::Json => ingest.report(received, key, caller).await,
-        Format::Lines => ingest.report_lines(received, key, caller).await,
+    let answer = match terms.format {
+        Format::Json => ingest.report(received, terms.key, caller).await,
+        Format::Lines => ingest.report_lines(received, terms.key, caller).await,
     };
     answer.map_err(|error| refused(api, error))
-}
-
-pub(super) fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Format::Json) };
-    let media_type =
-        value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if media_type.eq_ignore_ascii_case(b"application/json") {
-        Ok(Format::Json)
-    } else if media_type.eq_ignore_ascii_case(b"application/x-ndjson")
-        || media_type.eq_ignore_ascii_case(b"application/ndjson")
-    {
-        Ok(Format::Lines)
-    } else {
-        Err(Box::new(reply::error(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_content_type",
-            "send application/json, or application/x-ndjson with one report a line",
-        )))
-    }
-}
-
-pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
-    // A value that is no text is no encoding either.
-    Encoding::parse(value.to_str().unwrap_or("?")).map_err(|error| {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Box::new(reply::error(status, error.code(), &error.to_string()))
-    })
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.as_bytes();
-    if key.is_empty() || key.len() > CLIENT_KEY_BYTES_MAX {
-        let detail =
-            format!("Idempotency-Key has {} bytes; send 1 to {CLIENT_KEY_BYTES_MAX}", key.len());
-        return Err(Box::new(reply::error(
-            StatusCode::BAD_REQUEST,
-            "invalid_idempotency_key",
-            &detail,
-        )));
-    }
-    Ok(Some(value))
 }
 
 pub(super) fn inflate(

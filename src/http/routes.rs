@@ -67,12 +67,34 @@ pub(super) enum Handler {
     Status,
 }
 
+impl Handler {
+    /// Whether it always answers in one piece.
+    pub(super) fn answers_whole(self) -> bool {
+        match self {
+            Self::Page | Self::Query | Self::OpenApi | Self::Docs | Self::Status => false,
+            Self::Report
+            | Self::SelfReport
+            | Self::Cardinality
+            | Self::Components
+            | Self::Pools
+            | Self::Registry(_)
+            | Self::Partitions
+            | Self::CreatePartitions
+            | Self::CleanUp
+            | Self::NotImplemented
+            | Self::Health
+            | Self::Ready
+            | Self::Instruments => true,
+        }
+    }
+}
+
 use Handler as H;
 use Verb::{Delete, Get, Post};
 
 const OPEN: Needs = Needs::Nothing;
 const READ: Needs = Needs::Token(Scope::Read);
-const WRITE: Needs = Needs::Token(Scope::Write);
+pub(super) const WRITE: Needs = Needs::Token(Scope::Write);
 const ADMIN: Needs = Needs::Token(Scope::Admin);
 
 /// Every path. The search goes through it from the top, so reports come first; comparing with the

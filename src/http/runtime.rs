@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
+use hyper::StatusCode;
+use hyper::header;
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
@@ -13,7 +13,9 @@ use super::admission::permit;
 use super::api::Api;
 use super::body::{self, Received};
 use super::reply::{self, Refusal, Reply};
-use super::report::{self, Format};
+use super::report;
+use super::request_body::Request;
+use super::terms::{self, Format};
 use crate::access::Caller;
 use crate::model::{ComponentKey, ListedComponent};
 use crate::protocol::runtime::{
@@ -45,12 +47,7 @@ pub(super) enum Call {
 }
 
 /// Answers one call.
-pub(super) async fn call(
-    api: &Api,
-    caller: &Caller,
-    call: Call,
-    request: &mut Request<Incoming>,
-) -> Reply {
+pub(super) async fn call(api: &Api, caller: &Caller, call: Call, request: &mut Request) -> Reply {
     let answer = match receive(api, request).await {
         Ok(document) => answer(api, caller, call, document.as_ref()).await,
         Err(refusal) => Err(refusal),
@@ -61,12 +58,13 @@ pub(super) async fn call(
     }
 }
 
-async fn receive(api: &Api, request: &mut Request<Incoming>) -> Result<Received, Refusal> {
+async fn receive(api: &Api, request: &mut Request) -> Result<Received, Refusal> {
     if api.is_draining() {
         return Err(report::stopping());
     }
     let headers = request.headers();
-    let (format, encoding) = (report::format(headers)?, report::encoding(headers)?);
+    let format = terms::format(terms::value(headers, &header::CONTENT_TYPE))?;
+    let encoding = terms::encoding(terms::value(headers, &header::CONTENT_ENCODING))?;
     if format != Format::Json {
         return Err(Box::new(reply::error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -228,7 +226,7 @@ pub(super) async fn components(api: &Api) -> Reply {
 }
 
 /// `GET /api/worker/pools`
-pub(super) async fn pools(api: &Api, request: &Request<Incoming>) -> Reply {
+pub(super) async fn pools(api: &Api, request: &Request) -> Reply {
     let filter = match pool_filter(request.uri().query().unwrap_or_default()) {
         Ok(filter) => filter,
         Err(detail) => return reply::invalid_parameter(detail),

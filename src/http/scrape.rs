@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
 use tokio::task::block_in_place;
 
 use super::api::Api;
 use super::negotiation;
 use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
+use super::request_body::Request;
 use crate::exposition::{Format, Rendered};
 use crate::model::RuntimeId;
 use crate::protocol::parameters;
@@ -24,7 +24,7 @@ const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// `GET /api/metrics/prometheus`
-pub(super) async fn prometheus(api: &Api, request: &Request<Incoming>) -> Reply {
+pub(super) async fn prometheus(api: &Api, request: &Request) -> Reply {
     let chosen = match chosen_components(api, request.uri().query().unwrap_or_default()) {
         Ok(chosen) => chosen,
         Err(detail) => return reply::invalid_parameter(detail),

@@ -7,6 +7,7 @@
 //! know HTTP and PostgreSQL: it meets the flush through the log alone.
 
 mod error;
+mod keyed;
 mod known;
 mod lines;
 mod outlines;
@@ -24,10 +25,9 @@ use crate::access::Caller;
 use crate::clock::Clock;
 use crate::log::{Appender, Ticket};
 use crate::model::Reject;
-use crate::protocol::{DecodeSettings, answer};
+use crate::protocol::DecodeSettings;
 use crate::registry::{
-    BodyDigest, ComponentLoader, KeyDigest, KeyMemory, KeyState, LoadOutcome, PartitionWindow,
-    Registry,
+    BodyDigest, ComponentLoader, KeyDigest, KeyMemory, LoadOutcome, PartitionWindow, Registry,
 };
 use crate::telemetry::Telemetry;
 pub use error::IngestError;
@@ -75,8 +75,9 @@ pub struct Ingest {
     workspaces: WorkspacePool,
 }
 
-/// A report that is in the log, perhaps not synced yet.
-struct Logged {
+/// A report that is in the log, perhaps not synced yet; [`Ingest::synced`] waits for that.
+#[must_use = "a report is answered when it is synced"]
+pub struct Logged {
     ticket: Ticket,
     answer: Vec<u8>,
     /// Samples in the record.
@@ -111,6 +112,9 @@ impl Ingest {
     /// `key` is the client's idempotency key, and `caller` must be allowed to be the component.
     ///
     /// The document is dropped as soon as it is in the log, for the sync is most of the time.
+    ///
+    /// # Errors
+    /// Where nothing of it was taken, or it could not be synced.
     pub async fn report(
         &self,
         document: impl AsRef<[u8]>,
@@ -124,8 +128,30 @@ impl Ingest {
         self.synced(logged).await
     }
 
+    /// Brings the report into the log without waiting for anything; `None` where its component has to be
+    /// loaded before, which [`Ingest::report`] does.
+    ///
+    /// # Errors
+    /// Where nothing of it was taken.
+    pub fn try_report(
+        &self,
+        document: &[u8],
+        key: Option<&[u8]>,
+        caller: &Caller,
+    ) -> Result<Option<Logged>, IngestError> {
+        self.admit_caller(caller)?;
+        let key = key.map(|key| KeyDigest::new(key, 0));
+        Ok(match self.log_now(document, key, caller, None)? {
+            Step::Logged(logged) => Some(logged),
+            Step::Load(_) => None,
+        })
+    }
+
     /// Waits until the report is synced, counts it and hands its answer out.
-    async fn synced(&self, logged: Logged) -> Result<Vec<u8>, IngestError> {
+    ///
+    /// # Errors
+    /// Where the log has failed: nobody knows whether the report is stored.
+    pub async fn synced(&self, logged: Logged) -> Result<Vec<u8>, IngestError> {
         logged.ticket.await?;
         let instruments = &self.parts.telemetry.ingest;
         instruments.reports.inc();
@@ -143,56 +169,16 @@ impl Ingest {
         key: Option<KeyDigest>,
         caller: &Caller,
     ) -> Result<Logged, IngestError> {
-        let Some(key) = key else { return self.submit(document, None, caller).await };
-        let body = BodyDigest::of(document);
-        match self.parts.keys.claim(key, body, self.parts.clock.now().seconds()) {
-            KeyState::Repeat(answer) => {
-                let ticket = self.parts.appender.barrier()?;
-                let repeated = answer::read_inserted(&answer);
-                Ok(Logged {
-                    ticket,
-                    answer: answer.into(),
-                    stored: 0,
-                    repeated,
-                    rejects: Vec::new(),
-                })
-            }
-            KeyState::InFlight => Err(IngestError::KeyInFlight),
-            KeyState::OtherBody => Err(IngestError::KeyReused),
-            KeyState::First => {
-                let mut claim = Claim { keys: &self.parts.keys, key, held: true };
-                let logged = self.submit(document, Some((key, body)), caller).await?;
-                // Time has passed meanwhile, and the clock may have been set back: what it showed
-                // before would have keys forgotten that are new.
-                let now_s = self.parts.clock.now().seconds();
-                self.parts.keys.settle(key, body, &logged.answer, now_s);
-                claim.held = false;
-                Ok(logged)
-            }
-        }
-    }
-
-    /// Decodes and appends, having the component loaded first where that is needed.
-    async fn submit(
-        &self,
-        document: &[u8],
-        key: Option<(KeyDigest, BodyDigest)>,
-        caller: &Caller,
-    ) -> Result<Logged, IngestError> {
         let mut loaded = None;
         loop {
-            let step = if document.len() < BLOCKING_BYTES {
-                self.step(document, key, caller, loaded)
-            } else {
-                block_in_place(|| self.step(document, key, caller, loaded))
-            };
-            match step? {
+            match self.log_now(document, key, caller, loaded)? {
                 Step::Logged(logged) => return Ok(logged),
                 Step::Load(component) => loaded = Some(self.parts.loader.load(component).await),
             }
         }
     }
 
+    /// Decodes and appends.
     fn step(
         &self,
         document: &[u8],
@@ -201,28 +187,15 @@ impl Ingest {
         loaded: Option<LoadOutcome>,
     ) -> Result<Step, IngestError> {
         let (parts, settings) = (&self.parts, &self.settings);
-        let now = parts.clock.now();
-        let attempt = Attempt { parts, settings, now, document, key, caller };
-        let mut workspace = self.workspaces.take();
-        let step = attempt.submit(&mut workspace, loaded);
-        self.workspaces.put(workspace);
-        step
-    }
-}
-
-/// Gives a claimed key back unless the report entered the log, also when its request is
-/// cancelled while the component is loaded.
-struct Claim<'a> {
-    keys: &'a KeyMemory,
-    key: KeyDigest,
-    held: bool,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        if self.held {
-            self.keys.release(self.key);
-        }
+        let work = || {
+            let now = parts.clock.now();
+            let attempt = Attempt { parts, settings, now, document, key, caller };
+            let mut workspace = self.workspaces.take();
+            let step = attempt.submit(&mut workspace, loaded);
+            self.workspaces.put(workspace);
+            step
+        };
+        if document.len() < BLOCKING_BYTES { work() } else { block_in_place(work) }
     }
 }
 

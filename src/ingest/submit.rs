@@ -48,14 +48,25 @@ impl Attempt<'_> {
     ) -> Result<Step, IngestError> {
         match self.take_known(workspace)? {
             Some(logged) => Ok(Step::Logged(logged)),
-            None => self.decode(workspace, loaded),
+            None => {
+                let mut metrics = 0;
+                let step = self.decode(workspace, loaded, &mut metrics);
+                // Taken or not: decoding them was the work. One that waits for its component is decoded
+                // again, and counts then.
+                if !matches!(step, Ok(Step::Load(_))) {
+                    self.caller.charge(metrics);
+                }
+                step
+            }
         }
     }
 
+    /// Says in `metrics` how many there were.
     fn decode(
         &self,
         workspace: &mut Workspace,
         loaded: Option<LoadOutcome>,
+        metrics: &mut usize,
     ) -> Result<Step, IngestError> {
         let parts = self.parts;
         let Workspace { decoder, document, record, .. } = workspace;
@@ -63,10 +74,7 @@ impl Attempt<'_> {
         document.extend_from_slice(self.document);
         let decoded = decoder.decode(document, self.now, &self.settings.decode)?;
         let (named, batch) = (decoded.component, decoded.batch);
-        if loaded.is_none() {
-            // Taken or not: decoding them was the work. A second attempt is the server's own.
-            self.caller.charge(batch.samples.len() + batch.rejects.len());
-        }
+        *metrics = batch.samples.len() + batch.rejects.len();
         if batch.samples.is_empty() {
             return Err(nothing_taken(parts, batch));
         }

@@ -42,6 +42,50 @@ fn a_request_in_small_pieces_is_a_request() {
     assert_eq!(server.client().samples_of("connections-pieces").len(), 1);
 }
 
+/// The server reads plain requests by itself and has hyper go on where something else comes.
+#[test]
+fn requests_of_all_kinds_share_a_connection() {
+    let server = Server::shared();
+    let name = "connections-mixed";
+    let health = "GET /health HTTP/1.1\r\nhost: it\r\n\r\n";
+    let mut values = (1..).map(f64::from);
+    for cut in [1, 60, 120, 190] {
+        let [first, second, third, fourth, fifth] =
+            std::array::from_fn(|_| report(name, values.next().unwrap()));
+        let length = second.len() - second.find("\r\n\r\n").unwrap() - 4;
+        let chunked = fourth
+            .replace("content-length", "transfer-encoding: chunked\r\nx-length")
+            .replace("\r\n\r\n", &format!("\r\n\r\n{length:x}\r\n"))
+            + "\r\n0\r\n\r\n";
+        let mut raw = Raw::open(server.address());
+        // What follows a report is not lost, and waits for its rest.
+        raw.send(first + &second[..cut]);
+        assert!(raw.answer().0.starts_with("http/1.1 200 "), "{cut}");
+        raw.send(&second[cut..]);
+        assert!(raw.answer().0.starts_with("http/1.1 200 "), "{cut}");
+        raw.send(third + health + &chunked + &fifth + health);
+        for nth in 0..5 {
+            assert!(raw.answer().0.starts_with("http/1.1 200 "), "{cut}, {nth}");
+        }
+    }
+    assert_eq!(server.client().samples_of(name).len(), 20);
+}
+
+/// A pause within a report is not the end of it.
+#[test]
+fn a_report_may_pause_for_longer_than_the_fast_path_waits() {
+    let server = Server::shared();
+    let whole = report("connections-paused", 1.0);
+    for cut in [20, whole.len() - 1] {
+        let mut raw = Raw::open(server.address());
+        raw.send(&whole[..cut]);
+        assert!(!raw.is_closed(Duration::from_millis(1200)), "{cut}");
+        raw.send(&whole[cut..]);
+        assert!(raw.answer().0.starts_with("http/1.1 200 "), "{cut}");
+    }
+    assert_eq!(server.client().samples_of("connections-paused").len(), 1);
+}
+
 #[test]
 fn a_connection_goes_on_after_a_refusal() {
     let server = Server::shared();

@@ -22,6 +22,7 @@ mod access;
 mod backup;
 mod balancer;
 mod bodies;
+mod both_ways;
 mod budgets;
 mod clients;
 mod commands;

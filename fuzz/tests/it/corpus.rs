@@ -72,6 +72,7 @@ targets!(
     exposition,
     statsd,
     configuration,
+    request,
     runtime
 );
 

@@ -135,14 +135,17 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         LocalSet::new().block_on(&runtime, async {
             let alarm = Rc::new(Alarm::new().unwrap());
-            let (start, woken) = (Instant::now(), Rc::new(RefCell::new(Vec::new())));
+            // Late enough that all of them wait before the first one is due, also on a busy machine.
+            let start = Instant::now() + Duration::from_millis(200);
+            let woken = Rc::new(RefCell::new(Vec::new()));
             let sleepers: Vec<_> = [3_000, 200, 900, 0, 901, 5_000]
                 .into_iter()
                 .map(|micros| {
                     let (alarm, woken) = (Rc::clone(&alarm), Rc::clone(&woken));
                     tokio::task::spawn_local(async move {
-                        alarm.sleep_until(start + Duration::from_micros(micros)).await.unwrap();
-                        assert!(start.elapsed() >= Duration::from_micros(micros));
+                        let due = start + Duration::from_micros(micros);
+                        alarm.sleep_until(due).await.unwrap();
+                        assert!(Instant::now() >= due);
                         woken.borrow_mut().push(micros);
                     })
                 })

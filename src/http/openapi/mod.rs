@@ -14,8 +14,6 @@ mod page;
 mod schemas;
 
 use bytes::Bytes;
-use hyper::Request;
-use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use sha2::{Digest, Sha256};
 
@@ -24,6 +22,7 @@ pub(super) use describe::Description;
 use super::policy;
 use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
+use super::request_body::Request;
 use crate::model::Limits;
 
 /// The document and the page, as they are sent.
@@ -63,7 +62,7 @@ impl Document {
         Self { content_type, tag, policy: None, body: body.into() }
     }
 
-    pub(super) fn reply(&self, request: &Request<Incoming>) -> Reply {
+    pub(super) fn reply(&self, request: &Request) -> Reply {
         let body = || ReplyBody::whole(self.body.clone());
         let (tag, content_type) = (self.tag.clone(), self.content_type.clone());
         let mut reply = reply::tagged(request.headers(), tag, content_type, body);
