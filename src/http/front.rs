@@ -19,7 +19,7 @@ use crate::telemetry::{Route, Telemetry};
 
 /// How long a request waits for a server that is starting. Most starts take less, so that a client
 /// that does not try again loses nothing by a restart.
-pub(super) const START_WAIT: Duration = Duration::from_secs(5);
+const START_WAIT: Duration = Duration::from_secs(5);
 
 /// The front of a server: one for all connections.
 pub struct Front {

@@ -12,7 +12,7 @@ use super::admission;
 use super::api::Api;
 use super::body::{self, BodyError, Received};
 use super::reply::{self, Refusal, Reply};
-use super::request_body::Request;
+use super::request_body::{Request, RequestBody};
 use super::retry_after::{retry_after_s, spread_s};
 use super::terms::{self, Format, Terms};
 use crate::access::Caller;
@@ -145,25 +145,7 @@ async fn take(api: &Api, caller: &Caller, request: &mut Request) -> Result<Vec<u
         key.as_ref().map(HeaderValue::as_bytes),
     )?;
     let limit = api.settings.limits.body_bytes_max;
-    let body = request.body_mut();
-    let received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
-        .await
-        .map_err(|error| not_received(&error))?;
-    take_received(api, caller, terms, received).await
-}
-
-/// Takes a report that is here.
-pub(super) async fn take_received(
-    api: &Api,
-    caller: &Caller,
-    terms: Terms<'_>,
-    mut received: Received,
-) -> Result<Vec<u8>, Refusal> {
-    if terms.encoding != Encoding::Identity {
-        let limit = api.settings.limits.body_bytes_max;
-        let plain = inflate(terms.encoding, &received.bytes, limit)?;
-        received.replace(plain).map_err(|error| not_received(&error))?;
-    }
+    let received = receive(api, request.body_mut(), terms.encoding, limit).await?;
     let ingest = &api.parts.ingest;
     let answer = match terms.format {
         Format::Json => ingest.report(received, terms.key, caller).await,
@@ -172,11 +154,24 @@ pub(super) async fn take_received(
     answer.map_err(|error| refused(api, error))
 }
 
-pub(super) fn inflate(
+/// Receives a body of up to `limit` bytes, as sent and unpacked.
+pub(super) async fn receive(
+    api: &Api,
+    body: &mut RequestBody,
     encoding: Encoding,
-    compressed: &Bytes,
     limit: usize,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Received, Refusal> {
+    let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
+        .await
+        .map_err(|error| not_received(&error))?;
+    if encoding != Encoding::Identity {
+        let plain = inflate(encoding, &received.bytes, limit)?;
+        received.replace(plain).map_err(|error| not_received(&error))?;
+    }
+    Ok(received)
+}
+
+fn inflate(encoding: Encoding, compressed: &Bytes, limit: usize) -> Result<Vec<u8>, Refusal> {
     let mut plain = Vec::new();
     let outcome = if compressed.len() < BLOCKING_BYTES {
         decompress(encoding, compressed, &mut plain, limit)
@@ -195,7 +190,7 @@ pub(super) fn inflate(
     }
 }
 
-pub(super) fn not_received(error: &BodyError) -> Refusal {
+fn not_received(error: &BodyError) -> Refusal {
     let detail = error.to_string();
     Box::new(match error {
         BodyError::TooLarge { .. } => {

@@ -11,17 +11,17 @@ use tokio::time::timeout;
 
 use super::admission::permit;
 use super::api::Api;
-use super::body::{self, Received};
+use super::body::Received;
 use super::reply::{self, Refusal, Reply};
 use super::report;
 use super::request_body::Request;
 use super::terms::{self, Format};
 use crate::access::Caller;
 use crate::model::{ComponentKey, ListedComponent};
+use crate::protocol::parameters;
 use crate::protocol::runtime::{
     self as bodies, RUNTIME_BODY_BYTES_MAX, RegistrationBody, RuntimeBodyError, WORKER_POOL,
 };
-use crate::protocol::{Encoding, parameters};
 use crate::query::{ComponentList, PoolFilter};
 use crate::registry::{Component, LoadOutcome, LookupKey, RegistryFull, Written};
 
@@ -72,16 +72,7 @@ async fn receive(api: &Api, request: &mut Request) -> Result<Received, Refusal> 
             "send application/json",
         )));
     }
-    let limit = RUNTIME_BODY_BYTES_MAX;
-    let body = request.body_mut();
-    let mut received = body::receive(body, limit, &api.bodies, api.settings.body_timeout)
-        .await
-        .map_err(|error| report::not_received(&error))?;
-    if encoding != Encoding::Identity {
-        let plain = report::inflate(encoding, &received.bytes, limit)?;
-        received.replace(plain).map_err(|error| report::not_received(&error))?;
-    }
-    Ok(received)
+    report::receive(api, request.body_mut(), encoding, RUNTIME_BODY_BYTES_MAX).await
 }
 
 async fn answer(

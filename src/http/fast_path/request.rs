@@ -216,6 +216,8 @@ mod tests {
     #[test]
     fn the_line_of_reports_is_that_of_their_route() {
         assert_eq!(handler(REPORT.strip_suffix(b"\r\n").unwrap()), Some(Handler::Report));
+        let report = routes::find("/api/metrics/report").unwrap();
+        assert_eq!(report.operation(&Method::POST).unwrap().needs, routes::WRITE);
     }
 
     #[test]
