@@ -117,7 +117,8 @@ fn sparse_reports_of_several_groups_are_exact() {
 
 #[test]
 fn a_ramp_goes_up_to_what_is_kept_up_with() {
-    let rates = ["--rates", "100,200", "--p99", "10s", "--step", "1s", "--refine", "0"];
+    // At lower ones a step may take less than one tick of the clock by which CPU is counted.
+    let rates = ["--rates", "1000,2000", "--p99", "10s", "--step", "1s", "--refine", "0"];
     let fleet = ["--workers", "50", "--connections", "8", "--port", "18186"];
     let Outcome { figures, plots, markdown, said, .. } = measure(18_186, "ramp", &[&rates, &fleet]);
     assert_eq!((&figures["kind"], &figures["server"]), (&"ramp".into(), &"noetl-metrics".into()));
@@ -126,13 +127,13 @@ fn a_ramp_goes_up_to_what_is_kept_up_with() {
     let kept_up = steps.iter().rev().find(|step| step["kept_up"] == true);
     let knee = kept_up.map_or(Value::Null, |step| step["rate"].clone());
     assert_eq!(figures["knee_samples_per_second"], knee, "{figures}");
-    assert_eq!(steps[0]["rate"], 100.0);
+    assert_eq!(steps[0]["rate"], 1_000.0);
     assert!(steps.iter().all(|step| step["cpu_per_million"].as_f64() > Some(0.0)), "{figures}");
     let acknowledged = figures["exactness"]["acknowledged"].as_u64().unwrap();
-    assert!(acknowledged > 500, "{figures}");
+    assert!(acknowledged > 2_000, "{figures}");
     assert_exact(&figures["exactness"], acknowledged);
     assert_eq!(plots, ["latency-by-rate-noetl-metrics-10-8.svg"]);
-    assert!(said.contains("knee: ") && markdown.contains("| 100 |"), "{said}");
+    assert!(said.contains("knee: ") && markdown.contains("| 1,000 |"), "{said}");
 }
 
 #[test]

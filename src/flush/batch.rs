@@ -1,7 +1,10 @@
 //! What is committed at once: a run of the log's records, sorted by where they go.
 
 use std::collections::BTreeMap;
+use std::mem::take;
+use std::sync::Arc;
 
+use super::buffers::Buffers;
 use crate::log::Record;
 use crate::log::entry::{self, Entries, Entry, EntryError};
 use crate::model::component::InvalidComponent;
@@ -29,6 +32,7 @@ pub struct Batch {
     bytes: usize,
     lost: u64,
     partitions: BTreeMap<PartitionStart, CopyBuffer>,
+    buffers: Arc<Buffers>,
     node: NodeNumber,
     interval: PartitionInterval,
 }
@@ -76,6 +80,7 @@ impl Batch {
             bytes: 0,
             lost: 0,
             partitions: BTreeMap::new(),
+            buffers: Arc::default(),
             node,
             interval,
         }
@@ -83,8 +88,15 @@ impl Batch {
 
     /// An empty batch that begins at `start`, of which more is known than the position.
     pub fn at(start: LogPlace, node: NodeNumber, interval: PartitionInterval) -> Self {
-        let marks = (start.mark, start.mark);
-        Self { marks, ..Self::new(start.position, node, interval) }
+        let mut batch = Self::new(start.position, node, interval);
+        batch.marks = (start.mark, start.mark);
+        batch
+    }
+
+    /// The batch, with its rows in memory from `buffers`, which get it back at its end.
+    pub(super) fn within(mut self, buffers: &Arc<Buffers>) -> Self {
+        self.buffers = Arc::clone(buffers);
+        self
     }
 
     /// Where the batch begins.
@@ -145,7 +157,7 @@ impl Batch {
             report: ReportId::new(self.node, position),
         };
         let start = self.interval.start_of(head.ts);
-        let rows = self.partitions.entry(start).or_default();
+        let rows = self.partitions.entry(start).or_insert_with(|| self.buffers.take());
         rows.push(head, row.head.present, row.values(), row.offsets_us());
     }
 
@@ -191,5 +203,11 @@ impl Batch {
     /// Whether no record was added.
     pub fn is_empty(&self) -> bool {
         self.from == self.to
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        take(&mut self.partitions).into_values().for_each(|rows| self.buffers.give(rows));
     }
 }

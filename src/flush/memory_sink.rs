@@ -42,7 +42,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Storing `batch`.
     pub(super) fn of(batch: &Batch) -> Self {
-        let rows = batch.partitions().flat_map(|one| Decoder::new(one.rows.bytes()).rows());
+        let rows = batch.partitions().flat_map(|one| Decoder::new(&one.rows.to_bytes()).rows());
         Self {
             from: batch.start(),
             to: batch.end(),

@@ -9,6 +9,7 @@
 
 mod batch;
 mod batcher;
+mod buffers;
 mod flusher;
 #[cfg(test)]
 mod memory_sink;

@@ -5,6 +5,8 @@
 //! at every success. So a refused record costs a number of commits that is logarithmic in the
 //! batch's records, and the memory of one further batch.
 
+use std::mem::take;
+
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
@@ -62,7 +64,8 @@ impl<S: Sink> Flusher<S> {
         let mut at = refused.from;
         let mut records_max = refused.records() / 2;
         while at < refused.to {
-            let (run, payload) = reading_files(|| source.read(at, refused.to, records_max.max(1)))?;
+            let (mut run, payload) =
+                reading_files(|| source.read(at, refused.to, records_max.max(1)))?;
             match self.take(Step::Commit(&run)).await? {
                 Answer::Taken => {
                     self.stored(&run).await?;
@@ -79,8 +82,8 @@ impl<S: Sink> Flusher<S> {
                         to: run.end(),
                         reason,
                         payload,
-                        components: run.components,
-                        series: run.series,
+                        components: take(&mut run.components),
+                        series: take(&mut run.series),
                     })
                     .await?;
                     continue;

@@ -89,7 +89,7 @@ pub(super) async fn write(
     definitions::upsert_components(conn, &batch.components).await?;
     definitions::upsert_series(conn, &batch.series).await?;
     for (table, rows) in copies {
-        report::copy_rows(conn, table, rows.bytes()).await.map_err(content)?;
+        report::copy_rows(conn, table, rows).await.map_err(content)?;
     }
     let spans: Vec<_> = batch.partitions().map(|rows| (rows.start.timestamp(), rows.end)).collect();
     late_writes::note(conn, &spans).await.map_err(temporary)?;

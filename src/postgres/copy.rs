@@ -29,6 +29,10 @@ const ROW_BYTES_MAX: usize = 2
     + (4 + ARRAY_HEADER_BYTES + SLOTS_PER_GROUP * (4 + 8))
     + (4 + ARRAY_HEADER_BYTES + SLOTS_PER_GROUP * (4 + 4));
 
+/// From so many bytes on, [`Chunks`] does not go on with a chunk: some rounds of the socket, and little
+/// enough to stay in the processor's cache on its way there.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// What a row has besides its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowHead {
@@ -48,19 +52,27 @@ pub const NO_OFFSETS: Option<Empty<u32>> = None;
 /// Rows on their way to one partition.
 ///
 /// Grows with what is pushed; the caller bounds a batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CopyBuffer {
+    /// The rows in the order in which they came.
     bytes: Vec<u8>,
-    /// Per row its group and where it begins in `bytes`.
-    rows: Vec<(GroupId, u32)>,
+    rows: Vec<Row>,
     samples: u64,
     finished: bool,
+}
+
+/// Where a row stands. The order is that of the finished rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    group: GroupId,
+    start: u32,
+    bytes: u32,
 }
 
 impl CopyBuffer {
     /// No rows yet.
     pub fn new() -> Self {
-        Self { bytes: HEADER.to_vec(), rows: Vec::new(), samples: 0, finished: false }
+        Self::default()
     }
 
     /// Appends one row.
@@ -78,7 +90,6 @@ impl CopyBuffer {
     ) {
         assert!(!self.finished, "rows are pushed before the data is finished");
         let start = u32::try_from(self.bytes.len()).expect("a batch is bounded far below 4 GiB");
-        self.rows.push((head.group, start));
         self.bytes.reserve(ROW_BYTES_MAX);
         self.bytes.extend_from_slice(&6_i16.to_be_bytes());
         self.int8(head.group.get());
@@ -90,6 +101,8 @@ impl CopyBuffer {
             Some(offsets) => self.array(INT4, present, offsets.into_iter().map(u32::to_be_bytes)),
             None => self.bytes.extend_from_slice(&NULL),
         }
+        let bytes = (self.bytes.len() - start as usize) as u32;
+        self.rows.push(Row { group: head.group, start, bytes });
         self.samples += u64::from(present.count_ones());
     }
 
@@ -108,45 +121,50 @@ impl CopyBuffer {
         self.rows.is_empty()
     }
 
-    /// What COPY takes; complete after [`CopyBuffer::finish`].
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Sorts the rows by group, those of one group in the order in which they came, and ends the
-    /// data. Further calls do nothing.
+    /// Sorts the rows by group, those of one group in the order in which they came; nothing can be
+    /// pushed afterwards. Further calls do nothing.
     ///
     /// The index of a partition begins with the group: rows in its order touch each of its pages
     /// once, and rows in the order of their arrival touch one at random each.
     pub fn finish(&mut self) {
-        if self.finished {
-            return;
+        if !self.finished {
+            self.finished = true;
+            self.rows.sort_unstable();
         }
-        self.finished = true;
-        let in_order = self.rows.is_sorted_by_key(|(group, _)| *group);
-        if !in_order {
-            self.sort();
-        }
-        self.bytes.extend_from_slice(&TRAILER);
     }
 
-    fn sort(&mut self) {
-        // A row ends where the next one begins.
-        let starts = self.rows.iter().map(|(_, start)| *start as usize);
-        let ends = starts.clone().skip(1).chain([self.bytes.len()]);
-        let mut rows: Vec<_> = self
-            .rows
-            .iter()
-            .zip(starts.zip(ends))
-            .map(|((group, _), (start, end))| (*group, start, end))
-            .collect();
-        rows.sort_unstable();
-        let mut sorted = Vec::with_capacity(self.bytes.len() + TRAILER.len());
-        sorted.extend_from_slice(HEADER);
-        for (_, start, end) in rows {
-            sorted.extend_from_slice(&self.bytes[start..end]);
+    /// What COPY takes, piece by piece, any number of times. Panics before [`CopyBuffer::finish`].
+    pub fn chunks(&self) -> Chunks<'_> {
+        assert!(self.finished, "the rows of a COPY are in their order");
+        Chunks { buffer: self, chunk: Vec::new(), done: 0, state: ChunksState::Header }
+    }
+
+    /// All of [`CopyBuffer::chunks`] in one piece.
+    #[cfg(test)]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let (mut bytes, mut chunks) = (Vec::new(), self.chunks());
+        while let Some(chunk) = chunks.next() {
+            bytes.extend_from_slice(chunk);
         }
-        self.bytes = sorted;
+        bytes
+    }
+
+    /// Takes the end of the last row away, and ends the rows.
+    #[cfg(test)]
+    pub(crate) fn cut_off(&mut self, bytes: u32) {
+        self.finish();
+        self.rows.last_mut().expect("there is a row").bytes -= bytes;
+    }
+
+    /// Empties the buffer for other rows. Keeps its memory, but for what these ones were far from
+    /// needing.
+    pub fn clear(&mut self) {
+        let (bytes, rows) = (self.bytes.len(), self.rows.len());
+        self.bytes.clear();
+        self.bytes.shrink_to(4 * bytes);
+        self.rows.clear();
+        self.rows.shrink_to(4 * rows);
+        (self.samples, self.finished) = (0, false);
     }
 
     fn int8(&mut self, value: i64) {
@@ -186,9 +204,47 @@ impl CopyBuffer {
     }
 }
 
-impl Default for CopyBuffer {
-    fn default() -> Self {
-        Self::new()
+/// The pieces of a COPY. Rows are put in their order only here, so that there never is a second copy of
+/// a batch.
+#[derive(Debug)]
+pub struct Chunks<'a> {
+    buffer: &'a CopyBuffer,
+    chunk: Vec<u8>,
+    /// Rows handed out.
+    done: usize,
+    state: ChunksState,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum ChunksState {
+    Header,
+    Rows,
+    Ended,
+}
+
+impl Chunks<'_> {
+    /// The next piece, not much longer than 64 KiB; `None` after the last one.
+    #[expect(clippy::should_implement_trait, reason = "a piece borrows, which no `Iterator` can")]
+    pub fn next(&mut self) -> Option<&[u8]> {
+        self.chunk.clear();
+        match self.state {
+            ChunksState::Header => self.chunk.extend_from_slice(HEADER),
+            ChunksState::Rows => {}
+            ChunksState::Ended => return None,
+        }
+        self.state = ChunksState::Rows;
+        let CopyBuffer { bytes, rows, .. } = self.buffer;
+        for row in &rows[self.done..] {
+            if self.chunk.len() >= CHUNK_BYTES {
+                return Some(&self.chunk);
+            }
+            let start = row.start as usize;
+            self.chunk.extend_from_slice(&bytes[start..start + row.bytes as usize]);
+            self.done += 1;
+        }
+        self.state = ChunksState::Ended;
+        self.chunk.extend_from_slice(&TRAILER);
+        Some(&self.chunk)
     }
 }
 

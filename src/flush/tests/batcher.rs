@@ -37,7 +37,7 @@ fn bounds(batch: &Batch) -> (u64, u64) {
 
 /// The values of the batch, partition by partition.
 fn values(batch: &Batch) -> Vec<f64> {
-    let rows = batch.partitions().flat_map(|one| Decoder::new(one.rows.bytes()).rows());
+    let rows = batch.partitions().flat_map(|one| Decoder::new(&one.rows.to_bytes()).rows());
     rows.flat_map(|row| row.values).map(Option::unwrap).collect()
 }
 
@@ -86,7 +86,7 @@ fn a_batch_has_rows_by_partition_and_definitions_in_order() {
     assert_eq!((batch.components.len(), slots), (1, vec![0, 1, 0]));
     let reports: Vec<_> = batch
         .partitions()
-        .flat_map(|one| Decoder::new(one.rows.bytes()).rows())
+        .flat_map(|one| Decoder::new(&one.rows.to_bytes()).rows())
         .map(|row| row.integers[3])
         .collect();
     assert_eq!(reports, [1, 0, 2], "each row has the position it has in the log");

@@ -16,7 +16,7 @@ fn head(position: u64) -> RowHead {
 
 fn decoded(buffer: &mut CopyBuffer) -> Vec<Row> {
     buffer.finish();
-    Decoder::new(buffer.bytes()).rows()
+    Decoder::new(&buffer.to_bytes()).rows()
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn finished_rows_stand_by_group_and_in_their_order_within_one() {
         }
         assert_eq!(buffer.rows(), groups.len() as u64);
         buffer.finish();
-        let bytes = buffer.bytes().to_vec();
+        let bytes = buffer.to_bytes();
         buffer.finish();
-        assert_eq!(buffer.bytes(), bytes, "a second time changes nothing");
+        assert_eq!(buffer.to_bytes(), bytes, "a second time changes nothing");
         let rows = Decoder::new(&bytes).rows();
         let found: Vec<_> =
             rows.iter().map(|row| (row.integers[0], row.integers[3] & 0xFFFF)).collect();
@@ -100,5 +100,50 @@ fn finished_rows_stand_by_group_and_in_their_order_within_one() {
 fn a_row_is_never_longer_than_what_is_reserved() {
     let mut buffer = CopyBuffer::new();
     buffer.push(head(1), u64::MAX, [0.0; 64], Some([0; 64]));
-    assert_eq!(buffer.bytes().len(), HEADER.len() + ROW_BYTES_MAX);
+    buffer.finish();
+    assert_eq!(buffer.to_bytes().len(), HEADER.len() + ROW_BYTES_MAX + TRAILER.len());
+}
+
+#[test]
+fn the_pieces_of_many_rows_are_all_of_them_and_short() {
+    let mut buffer = CopyBuffer::new();
+    for position in 0..3_000 {
+        let group = GroupId::new(NodeNumber::new(0).unwrap(), position * 7 % 100);
+        buffer.push(RowHead { group, ..head(position) }, u64::MAX, [1.0; 64], NO_OFFSETS);
+    }
+    buffer.finish();
+    let (mut chunks, mut lengths) = (buffer.chunks(), Vec::new());
+    while let Some(chunk) = chunks.next() {
+        lengths.push(chunk.len());
+    }
+    let (last, others) = lengths.split_last().unwrap();
+    let expected = CHUNK_BYTES..CHUNK_BYTES + ROW_BYTES_MAX;
+    assert!(others.iter().all(|length| expected.contains(length)), "{lengths:?}");
+    assert!((1..expected.end + TRAILER.len()).contains(last) && others.len() > 20, "{lengths:?}");
+    let bytes = buffer.to_bytes();
+    assert_eq!(bytes.len(), lengths.iter().sum::<usize>());
+    let rows = Decoder::new(&bytes).rows();
+    assert_eq!(rows.len(), 3_000);
+    assert!(rows.is_sorted_by_key(|row| (row.integers[0], row.integers[3])));
+}
+
+#[test]
+fn a_cleared_buffer_is_as_good_as_new_and_gives_back_what_is_far_too_much() {
+    let fill = |buffer: &mut CopyBuffer, rows| {
+        for position in 0..rows {
+            buffer.push(head(position), 0b11, [1.0, 2.0], NO_OFFSETS);
+        }
+        buffer.finish();
+    };
+    let (mut used, mut new) = (CopyBuffer::new(), CopyBuffer::new());
+    fill(&mut used, 1_000);
+    let capacity = used.bytes.capacity();
+    used.clear();
+    assert!(used.is_empty() && used.samples() == 0);
+    assert_eq!(used.bytes.capacity(), capacity, "as much will be needed again");
+    fill(&mut used, 10);
+    fill(&mut new, 10);
+    assert_eq!((used.to_bytes(), used.samples()), (new.to_bytes(), 20));
+    used.clear();
+    assert!(used.bytes.capacity() < capacity / 2, "{} of {capacity}", used.bytes.capacity());
 }
