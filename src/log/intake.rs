@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogPosition;
 use super::batch::{Batch, Ticket};
-use super::crowd::{self, Expected};
+use super::crowd::{self, Expected, Synced};
 use super::error::{AppendError, LogFailed};
 use super::progress::Progress;
 use super::record::{frame_bytes, stage};
@@ -234,10 +234,12 @@ impl Intake {
         Ok(Ticket::new(staging.next, batch))
     }
 
-    /// Waits for company, as [`crowd::expected`] says, where `acknowledged` records were synced just now.
-    pub(super) fn gather(&self, acknowledged: usize) {
+    /// Waits for company, as [`crowd::expected`] says, after a sync.
+    pub(super) fn gather(&self, synced: Synced) {
         let mut staging = self.staging.lock();
-        if let Some(expected) = crowd::expected(acknowledged, staging.records) {
+        let expected = crowd::expected(synced, staging.records);
+        // For a single one there is [`Intake::take`].
+        if expected.records > staging.records.max(1) {
             self.await_crowd(&mut staging, expected);
         }
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::LogPosition;
 use super::catalog::Catalog;
+use super::crowd::Synced;
 use super::disk::Disk;
 use super::error::LogFailed;
 use super::intake::{Intake, Work};
@@ -51,16 +52,17 @@ impl Writer {
             tracing::debug!(%error, "the log's thread sleeps longer than it would like to");
         }
         let mut work = Work::default();
-        let mut acknowledged = 0;
+        let mut synced = Synced::default();
         loop {
-            self.intake.gather(acknowledged);
+            self.intake.gather(synced);
             if !self.intake.take(&mut work) {
                 return;
             }
+            let began = Instant::now();
             if !self.persist_or_fail(&mut work) {
                 return;
             }
-            acknowledged = work.records;
+            synced = Synced { records: work.records, took: began.elapsed() };
             self.acknowledge(&mut work);
         }
     }
