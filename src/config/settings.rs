@@ -161,7 +161,8 @@ settings! {
         postgres_bin_dir: Option<PathBuf> = "postgres-bin-dir", "auto", DIRECTORY_OR_AUTO;
         /// Rows after which a batch is flushed into PostgreSQL. One row holds one report's values.
         batch_rows_max: usize = "batch-rows-max", "50_000", count().between("1", "1_000_000");
-        /// Age after which a batch is flushed, however few rows it has.
+        /// Age after which a batch is flushed, however few rows it has. The flush may take half as long again,
+        /// so that PostgreSQL leaves the processors to others; a query ends that.
         batch_age_max: Duration = "batch-age-max", "1s", DURATION.between("1ms", "1m");
         /// How much time one partition covers: `day` or `hour`.
         partition_interval: PartitionInterval = "partition-interval", "day", INTERVAL;

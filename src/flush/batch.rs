@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::buffers::Buffers;
-use crate::log::Record;
+use super::pace::{Pace, Spread};
 use crate::log::entry::{self, Entries, Entry, EntryError};
+use crate::log::{Progress, Record};
 use crate::model::component::InvalidComponent;
 use crate::model::{
     ComponentKey, LogMark, LogPlace, LogPosition, NodeNumber, PartitionInterval, PartitionStart,
@@ -33,6 +35,7 @@ pub struct Batch {
     lost: u64,
     partitions: BTreeMap<PartitionStart, CopyBuffer>,
     buffers: Arc<Buffers>,
+    spread: Option<Spread>,
     node: NodeNumber,
     interval: PartitionInterval,
 }
@@ -81,6 +84,7 @@ impl Batch {
             lost: 0,
             partitions: BTreeMap::new(),
             buffers: Arc::default(),
+            spread: None,
             node,
             interval,
         }
@@ -159,6 +163,18 @@ impl Batch {
         let start = self.interval.start_of(head.ts);
         let rows = self.partitions.entry(start).or_insert_with(|| self.buffers.take());
         rows.push(head, row.head.present, row.values(), row.offsets_us());
+    }
+
+    /// Has the batch go into the tables over so much time, for as long as `progress` knows nobody who waits for
+    /// it.
+    pub(super) fn spread(&mut self, time: Duration, progress: &Arc<Progress>) {
+        self.spread = Some(Spread { time, progress: Arc::clone(progress) });
+    }
+
+    /// The pauses to make while the batch is stored, beginning now.
+    pub(super) fn pace(&self) -> Pace<'_> {
+        let pieces = self.partitions.values().map(CopyBuffer::pieces).sum();
+        Pace::new(self.spread.as_ref(), self.from, pieces)
     }
 
     /// Ends the rows' COPY data; nothing can be added afterwards.

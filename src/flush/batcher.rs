@@ -10,7 +10,7 @@ use super::Batch;
 use super::batch::UnreadableRecord;
 use super::buffers::Buffers;
 use crate::log::{Progress, ReadError, Reader};
-use crate::model::{LogPlace, LogPosition, NodeNumber, PartitionInterval};
+use crate::model::{LogPlace, NodeNumber, PartitionInterval};
 
 /// When a batch is full, and when it is old enough.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +55,6 @@ pub struct Batcher {
     node: NodeNumber,
     pub(super) batches: mpsc::Sender<Batch>,
     buffers: Arc<Buffers>,
-    /// Someone waits for what stands below, so it is sent as it is.
-    wanted: LogPosition,
 }
 
 /// Whether anything follows a batch.
@@ -86,9 +84,8 @@ impl Batcher {
         node: NodeNumber,
         batches: mpsc::Sender<Batch>,
     ) -> Self {
-        let (wanted, at) = (reader.position(), reader.start());
-        let buffers = Arc::default();
-        Self { reader, at, progress, settings, node, batches, buffers, wanted }
+        let at = reader.start();
+        Self { reader, at, progress, settings, node, batches, buffers: Arc::default() }
     }
 
     /// Cuts batches until the log is closed and read to its end, or nobody takes them any more.
@@ -123,14 +120,15 @@ impl Batcher {
                     let now = Instant::now();
                     let due = *due.get_or_insert(now + self.settings.age_max);
                     if due <= now {
+                        batch.spread(self.settings.age_max / 2, &self.progress);
                         return Ok(Follows::More);
                     }
                     let last_row = batch.from.advance(self.settings.rows_max.saturating_sub(1));
                     let enough = last_row.min(batch.to.advance(ROWS_AT_ONCE));
-                    self.progress.wait_synced_beyond(enough, due - now);
+                    self.progress.wait_synced_beyond(enough, batch.from, due - now);
                 }
                 Look::Empty => {
-                    self.progress.wait_synced_beyond(batch.to, QUIET_WAIT);
+                    self.progress.wait_synced_beyond(batch.to, batch.to, QUIET_WAIT);
                 }
             }
         }
@@ -138,11 +136,7 @@ impl Batcher {
 
     /// Adds to the batch what is synced by now, without waiting.
     pub(super) fn look(&mut self, batch: &mut Batch) -> Result<Look, BatcherError> {
-        // Both are asked before reading, so that a request is answered with everything that
-        // was synced when it was made, and the end is not taken for one too early.
-        if self.progress.take_flush_request() {
-            self.wanted = self.progress.synced();
-        }
+        // Asked before reading, so that the end is not taken for one too early.
         let closed = self.progress.is_closed();
         if self.read_until_full(batch)? {
             return Ok(Look::Send(Follows::More));
@@ -150,7 +144,7 @@ impl Batcher {
         Ok(match batch.is_empty() {
             _ if closed => Look::Send(Follows::Nothing),
             true => Look::Empty,
-            false if batch.from < self.wanted => Look::Send(Follows::More),
+            false if self.progress.is_wanted(batch.from) => Look::Send(Follows::More),
             false => Look::Wait,
         })
     }

@@ -13,6 +13,7 @@ mod buffers;
 mod flusher;
 #[cfg(test)]
 mod memory_sink;
+mod pace;
 mod postgres_sink;
 pub mod quarantine;
 mod refusal;

@@ -88,8 +88,9 @@ pub(super) async fn write(
 ) -> Result<(), SinkError> {
     definitions::upsert_components(conn, &batch.components).await?;
     definitions::upsert_series(conn, &batch.series).await?;
+    let mut pace = batch.pace();
     for (table, rows) in copies {
-        report::copy_rows(conn, table, rows).await.map_err(content)?;
+        report::copy_rows(conn, table, rows, || pace.next()).await.map_err(content)?;
     }
     let spans: Vec<_> = batch.partitions().map(|rows| (rows.start.timestamp(), rows.end)).collect();
     late_writes::note(conn, &spans).await.map_err(temporary)?;

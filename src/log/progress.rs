@@ -1,5 +1,6 @@
 //! How far the log is: appended, synced, flushed. Whoever follows it waits here.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +17,8 @@ pub struct Progress {
     appended: AtomicU64,
     synced: AtomicU64,
     flushed: watch::Sender<LogPosition>,
-    flush_requested: AtomicBool,
+    /// What must be flushed without delay ends here.
+    wanted: AtomicU64,
     closed: AtomicBool,
     drain: Mutex<DrainMeter>,
     /// What must be flushed before the oldest segment goes.
@@ -47,7 +49,7 @@ impl Progress {
             appended: AtomicU64::new(end.get()),
             synced: AtomicU64::new(end.get()),
             flushed: watch::Sender::new(first),
-            flush_requested: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             drain: Mutex::new(DrainMeter::new(Instant::now())),
             release_at: AtomicU64::new(first.get()),
@@ -104,26 +106,29 @@ impl Progress {
 
     /// Asks whoever follows the log to flush now what is synced.
     pub fn request_flush(&self) {
-        self.flush_requested.store(true, Ordering::Release);
+        self.wanted.fetch_max(self.synced().get(), Ordering::AcqRel);
         self.notify_followers();
     }
 
-    /// Whether a flush was requested since this was last asked.
-    pub fn take_flush_request(&self) -> bool {
-        self.flush_requested.swap(false, Ordering::AcqRel)
+    /// Whether anything from `position` on is to be flushed without delay: a flush of it was requested, or
+    /// nothing will follow.
+    pub fn is_wanted(&self, position: LogPosition) -> bool {
+        self.wanted.load(Ordering::Acquire) > position.get() || self.is_closed()
     }
 
-    /// Blocks until something above `position` is synced, a flush is requested, the log is
+    /// Blocks until something above `position` is synced, something from `from` on is wanted, the log is
     /// closed or `timeout` is over. Says whether something above `position` is synced.
-    pub fn wait_synced_beyond(&self, position: LogPosition, timeout: Duration) -> bool {
+    pub fn wait_synced_beyond(
+        &self,
+        position: LogPosition,
+        from: LogPosition,
+        timeout: Duration,
+    ) -> bool {
         let deadline = Instant::now() + timeout;
         let mut followers = self.followers.lock();
         // Every wake-up forgets who waits, so each round says it again, and says it before it
         // looks: either this sees what was synced, or the log's thread sees who waits.
-        while self.awaits(position)
-            && !self.flush_requested.load(Ordering::Acquire)
-            && !self.is_closed()
-        {
+        while self.awaits(position) && !self.is_wanted(from) {
             if self.moved.wait_until(&mut followers, deadline).timed_out() {
                 break;
             }
@@ -207,6 +212,16 @@ impl Progress {
     }
 }
 
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("appended", &self.appended())
+            .field("synced", &self.synced())
+            .field("flushed", &self.flushed())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,23 +231,27 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(30);
+    /// Nothing from there on is ever wanted.
+    const NOTHING: LogPosition = LogPosition::new(u64::MAX);
 
     #[test]
     fn a_follower_is_woken_by_a_sync_a_request_and_the_close() {
         let progress = progress();
         let from = LogPosition::ZERO;
-        assert!(!progress.wait_synced_beyond(from, Duration::ZERO));
+        let all = LogPosition::new(1);
+        assert!(!progress.wait_synced_beyond(from, from, Duration::ZERO));
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| progress.wait_synced_beyond(from, LONG));
-            progress.set_synced(LogPosition::new(1));
+            let waiting = scope.spawn(|| progress.wait_synced_beyond(from, from, LONG));
+            progress.set_synced(all);
             assert!(waiting.join().unwrap());
-            let waiting = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(1), LONG));
+            assert!(!progress.is_wanted(from));
+            let waiting = scope.spawn(|| progress.wait_synced_beyond(all, from, LONG));
             progress.request_flush();
             assert!(!waiting.join().unwrap());
-            assert!(progress.take_flush_request());
-            assert!(!progress.take_flush_request());
-            let waiting = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(1), LONG));
+            assert!(progress.is_wanted(from) && !progress.is_wanted(all));
+            let waiting = scope.spawn(|| progress.wait_synced_beyond(all, all, LONG));
             progress.close();
+            assert!(progress.is_wanted(all));
             assert!(!waiting.join().unwrap());
         });
     }
@@ -242,11 +261,13 @@ mod tests {
         let progress = progress();
         let awaited = || progress.awaited.load(Ordering::SeqCst);
         std::thread::scope(|scope| {
-            let far = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(9), LONG));
+            let far =
+                scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(9), NOTHING, LONG));
             wait_until(|| awaited() == 9);
             progress.set_synced(LogPosition::new(9));
             assert_eq!(awaited(), 9, "nobody was notified, or nobody would be awaited now");
-            let near = scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(9), LONG));
+            let near =
+                scope.spawn(|| progress.wait_synced_beyond(LogPosition::new(9), NOTHING, LONG));
             progress.set_synced(LogPosition::new(10));
             assert!(near.join().unwrap() && far.join().unwrap());
         });
@@ -266,7 +287,10 @@ mod tests {
                     let mut at = progress.synced().get();
                     while at < END {
                         let target = LogPosition::new((at + step).min(END) - 1);
-                        assert!(progress.wait_synced_beyond(target, LONG), "missed {target}");
+                        assert!(
+                            progress.wait_synced_beyond(target, NOTHING, LONG),
+                            "missed {target}"
+                        );
                         at = progress.synced().get();
                     }
                 });

@@ -116,6 +116,11 @@ impl CopyBuffer {
         self.samples
     }
 
+    /// About how many pieces [`CopyBuffer::chunks`] has.
+    pub fn pieces(&self) -> usize {
+        self.bytes.len().div_ceil(CHUNK_BYTES)
+    }
+
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

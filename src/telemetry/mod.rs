@@ -99,7 +99,7 @@ pub struct FlushInstruments {
     pub failures: IntCounter,
     /// Rows set aside because PostgreSQL refuses them for their content.
     pub quarantined_rows: IntCounter,
-    /// Seconds from the first statement of a batch to its commit.
+    /// Seconds from the first statement of a batch to its commit, with its pauses.
     pub commit_seconds: Histogram,
     /// 1 when the last contact with PostgreSQL succeeded.
     pub postgres_up: IntGauge,
@@ -206,7 +206,7 @@ impl Telemetry {
             ),
             commit_seconds: make.latency(
                 "flush_commit_seconds",
-                "Seconds from the first statement of a batch to its commit.",
+                "Seconds from the first statement of a batch to its commit, with its pauses.",
             ),
             postgres_up: make
                 .gauge("postgres_up", "1 when the last contact with PostgreSQL succeeded."),

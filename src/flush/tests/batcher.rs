@@ -98,10 +98,27 @@ fn a_batch_that_is_old_enough_is_sent_without_being_full() {
     let mut running = run(&log, 0, BatchSettings { age_max: Duration::from_millis(1), ..PATIENT });
     for n in 0..3 {
         log_value(&log, n);
-        assert_eq!(running.next().as_ref().map(bounds), Some((n, n + 1)));
+        let batch = running.next().unwrap();
+        assert_eq!(bounds(&batch), (n, n + 1));
+        assert!(batch.pace().next().is_some(), "nobody waits for it");
     }
     log.close().unwrap();
     assert!(running.rest().0.is_empty());
+}
+
+#[test]
+fn a_batch_that_is_full_or_wanted_has_no_time() {
+    let log = open_log();
+    let mut running = run(&log, 0, PATIENT);
+    (0..4).for_each(|n| log_value(&log, n));
+    let full = running.next().unwrap();
+    assert_eq!((bounds(&full), full.pace().next()), ((0, 4), None));
+    log_value(&log, 4);
+    log.progress().request_flush();
+    let wanted = running.next().unwrap();
+    assert_eq!((bounds(&wanted), wanted.pace().next()), ((4, 5), None));
+    log.close().unwrap();
+    running.rest().1.unwrap();
 }
 
 #[test]
@@ -133,10 +150,11 @@ fn a_request_while_a_batch_waits_for_further_rows_sends_it() {
     assert_eq!(running.next().as_ref().map(bounds), Some((0, 1)));
     // With nothing to flush, a request is over at once and does not cut the next batch.
     log.progress().request_flush();
-    let progress = log.progress();
-    wait_until("the request is taken", || !progress.take_flush_request());
+    (1..4).for_each(|n| log_value(&log, n));
     log.close().unwrap();
-    running.rest().1.unwrap();
+    let (batches, outcome) = running.rest();
+    outcome.unwrap();
+    assert_eq!(batches, [(1, 4)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod batcher;
 mod flusher;
+mod pace;
 mod postgres;
 
 use std::sync::Arc;
@@ -85,12 +86,4 @@ async fn flush_all<S: Sink>(
     let readers: Readers = log.readers();
     log.close().unwrap();
     (flusher.follow(readers, settings, node()).await, telemetry)
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::yield_now();
-    }
 }

@@ -161,7 +161,11 @@ fn a_failed_sync_fails_everybody_for_ever_and_acknowledges_nothing() {
     assert_eq!(refused, Some(AppendError::Failed(failed.clone())));
     assert!(log.appender().barrier().is_err());
     let progress = log.progress();
-    assert!(!progress.wait_synced_beyond(LogPosition::new(1), Duration::from_secs(30)));
+    assert!(!progress.wait_synced_beyond(
+        LogPosition::new(1),
+        LogPosition::new(1),
+        Duration::from_secs(30)
+    ));
     assert_eq!(read_all(&mut log.reader(LogPosition::ZERO).unwrap()), [kept]);
     assert_eq!(log.close(), Err(failed));
     assert!(progress.is_closed());

@@ -1,5 +1,7 @@
 //! Rows copied into a real PostgreSQL and read back through the views.
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::{GroupId, LogPosition, NodeNumber, PartitionInterval, ReportId, Timestamp};
 use crate::postgres::copy::{CopyBuffer, NO_OFFSETS, RowHead};
@@ -42,7 +44,7 @@ async fn samples_of_2024_are_read_back_with_all_their_columns() {
     let mut buffer = CopyBuffer::new();
     buffer.push(head(group(1), 77, noon(0)), 0b1, [45.2], NO_OFFSETS);
     buffer.finish();
-    assert_eq!(copy_rows(&mut conn, &partition, &buffer).await.unwrap(), 1);
+    assert_eq!(copy_rows(&mut conn, &partition, &buffer, || None).await.unwrap(), 1);
     let row: (i64, i64, String, String, String, String, f64, String, String, String) =
         sqlx::query_as(
             "SELECT metric_id, runtime_id, component_name, component_type, metric_name,
@@ -89,7 +91,7 @@ async fn nan_infinities_gaps_and_offsets_are_read_back() {
     buffer.push(head(group(1), 2, noon(0)), 0b1001, [-0.0, 5e-324], Some([0, 999_999]));
     buffer.push(head(group(1), 3, noon(0)), 0b1000, [1.0], Some([123_457]));
     buffer.finish();
-    copy_rows(&mut conn, &partition, &buffer).await.unwrap();
+    copy_rows(&mut conn, &partition, &buffer, || None).await.unwrap();
     let read = samples(&mut conn).await;
     assert!(read[0].1.is_nan());
     let rest: Vec<_> = read[1..].iter().map(|(name, v, at)| (name.as_str(), *v, at - ts)).collect();
@@ -113,7 +115,7 @@ async fn a_row_outside_its_partition_is_refused_for_its_content() {
     buffer.push(head(group(1), 1, noon(0)), 1, [1.0], NO_OFFSETS);
     buffer.push(head(group(1), 2, noon(86_400)), 1, [1.0], NO_OFFSETS);
     buffer.finish();
-    let error = copy_rows(&mut conn, &partition, &buffer).await.unwrap_err();
+    let error = copy_rows(&mut conn, &partition, &buffer, || None).await.unwrap_err();
     assert!(error.refuses_content(), "{error}");
     assert_eq!(samples(&mut conn).await, [], "and the connection goes on");
 }
@@ -124,14 +126,14 @@ async fn a_missing_partition_and_cut_data_are_errors_that_leave_the_connection_u
     let mut buffer = CopyBuffer::new();
     buffer.push(head(group(1), 1, noon(0)), 1, [1.0], NO_OFFSETS);
     buffer.finish();
-    let error = copy_rows(&mut conn, "report_\"; DROP", &buffer).await.unwrap_err();
+    let error = copy_rows(&mut conn, "report_\"; DROP", &buffer, || None).await.unwrap_err();
     assert!(!error.refuses_content(), "{error}");
     let mut cut = CopyBuffer::new();
     cut.push(head(group(1), 1, noon(0)), 1, [1.0], NO_OFFSETS);
     cut.cut_off(10);
-    let error = copy_rows(&mut conn, &partition, &cut).await.unwrap_err();
+    let error = copy_rows(&mut conn, &partition, &cut, || None).await.unwrap_err();
     assert!(error.refuses_content(), "{error}");
-    assert_eq!(copy_rows(&mut conn, &partition, &buffer).await.unwrap(), 1);
+    assert_eq!(copy_rows(&mut conn, &partition, &buffer, || None).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -144,7 +146,15 @@ async fn a_batch_of_many_chunks_arrives_whole() {
     }
     buffer.finish();
     assert!(buffer.to_bytes().len() > 1 << 20);
-    assert_eq!(copy_rows(&mut conn, &partition, &buffer).await.unwrap(), buffer.rows());
+    let mut pauses = 0;
+    let pause = || {
+        pauses += 1;
+        Some(Instant::now() + Duration::from_millis(1))
+    };
+    let began = Instant::now();
+    assert_eq!(copy_rows(&mut conn, &partition, &buffer, pause).await.unwrap(), buffer.rows());
+    assert!(pauses > buffer.pieces() - 2 && pauses < buffer.pieces() + 2, "{pauses}");
+    assert!(began.elapsed() >= Duration::from_millis(pauses as u64 - 1), "{:?}", began.elapsed());
     let sums: (i64, f64) = sqlx::query_as(
         "SELECT count(*), sum(metric_value) FROM noetl.metric WHERE metric_name = 'm0'",
     )

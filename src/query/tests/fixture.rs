@@ -95,7 +95,7 @@ impl Fixture {
         buffer.finish();
         let day = PartitionInterval::Day;
         let partition = partitions::ensure(&mut self.conn, day, ts).await.unwrap().name;
-        report::copy_rows(&mut self.conn, &partition, &buffer).await.unwrap();
+        report::copy_rows(&mut self.conn, &partition, &buffer, || None).await.unwrap();
         report.get()
     }
 
