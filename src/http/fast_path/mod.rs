@@ -139,18 +139,23 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FastPath<'a, S> {
         if bytes.is_empty() {
             return Poll::Ready(Some(self.end(unread)));
         }
-        let (served, step) = match unread.is_empty().then(|| self.look(bytes)) {
-            Some(Seen::Request(served, step)) => (served, Some(step)),
-            _ => (0, None),
+        let seen = unread.is_empty().then(|| self.look(bytes));
+        let served = if let Some(Seen::Request(served, _)) = seen { served } else { 0 };
+        let budget = self.front.api().map(|api| &api.bodies);
+        let kept = match &bytes[served..] {
+            [] => Ok(()),
+            rest => unread.keep(rest, budget),
         };
-        if served < bytes.len() {
-            let budget = self.front.api().map(|api| &api.bodies);
-            // Where it is exceeded, hyper finds the same and says so.
-            if unread.keep(&bytes[served..], budget).is_err() && step.is_none() {
-                return Poll::Ready(Some(self.end(unread)));
+        Poll::Ready(match seen {
+            Some(Seen::Request(_, step)) => Some(step),
+            // Where the budget is exceeded, hyper finds the same and says so.
+            _ if kept.is_err() => Some(self.end(unread)),
+            Some(seen) => {
+                unread.looked_at();
+                self.follow(seen, unread)
             }
-        }
-        Poll::Ready(step)
+            None => None,
+        })
     }
 
     fn look(&self, bytes: &[u8]) -> Seen<'a> {

@@ -33,6 +33,11 @@ impl Unread {
         std::mem::take(&mut self.is_new).then_some(&self.bytes)
     }
 
+    /// Somebody has looked at the bytes before they came here.
+    pub(super) fn looked_at(&mut self) {
+        self.is_new = false;
+    }
+
     /// Keeps more, which counts in `budget` where there is one.
     ///
     /// # Errors
