@@ -141,10 +141,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> FastPath<'a, S> {
         }
         let seen = unread.is_empty().then(|| self.look(bytes));
         let served = if let Some(Seen::Request(served, _)) = seen { served } else { 0 };
-        let budget = self.front.api().map(|api| &api.bodies);
         let kept = match &bytes[served..] {
             [] => Ok(()),
-            rest => unread.keep(rest, budget),
+            rest => unread.keep(rest, self.front.api().map(|api| &api.bodies)),
         };
         Poll::Ready(match seen {
             Some(Seen::Request(_, step)) => Some(step),
